@@ -1,0 +1,295 @@
+"""The values that everything here is about.
+
+Frozen, without behaviour that touches anything: no file, no clock, no table.
+
+    Document   one scan, from the claim to the day it is forgotten
+    Delivery   one document on its way to one target, in ordered parts
+    Part       one file of a delivery
+    Receipt    what a target said it holds, as read back from it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHUNK = 1 << 20
+"""Files are read in pieces of this size: nothing here holds a whole document."""
+
+
+class State(StrEnum):
+    """Where a document is in its life."""
+
+    CLAIMED = "claimed"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    DISCARDED = "discarded"
+    SEALED = "sealed"
+    STAMPED = "stamped"
+    FROZEN = "frozen"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
+    FILED = "filed"
+    FORGOTTEN = "forgotten"
+
+
+class Event(StrEnum):
+    """What can happen to a document."""
+
+    WAIT = "wait"
+    RESUME = "resume"
+    REFUSE = "refuse"
+    RELEASE = "release"
+    DISCARD = "discard"
+    SUPERSEDE = "supersede"
+    SEAL = "seal"
+    STAMP = "stamp"
+    FREEZE = "freeze"
+    SET_ASIDE = "set-aside"
+    WITHDRAW = "withdraw"
+    FILE = "file"
+    FORGET = "forget"
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery is on its way to one target."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    WAIVED = "waived"
+    GONE = "gone"
+
+
+class DeliveryEvent(StrEnum):
+    """What can happen to a delivery."""
+
+    SEND = "send"
+    ACKNOWLEDGE = "acknowledge"
+    REJECT = "reject"
+    RELEASE = "release"
+    WAIVE = "waive"
+    MISS = "miss"
+    ACCEPT = "accept"
+
+
+class PaperState(StrEnum):
+    """Where the sheet of paper is."""
+
+    KEPT = "kept"
+    REQUESTED = "requested"
+    HANDED_OVER = "handed-over"
+    MISSING = "missing"
+    LEFT = "left"
+    PASSED = "passed"
+    DESTROYED = "destroyed"
+
+
+class PaperEvent(StrEnum):
+    """What can happen to the paper."""
+
+    REQUEST = "request"
+    HAND_OVER = "hand-over"
+    WITHDRAW = "withdraw"
+    RETURN = "return"
+    NOT_FOUND = "not-found"
+    FOUND = "found"
+    LEAVE = "leave"
+    PASS = "pass"  # noqa: S105 (an event's name, no secret)
+    DESTROY = "destroy"
+
+
+class Role(StrEnum):
+    """What a target is for: the DMS gets the sealed file, the archive everything."""
+
+    DMS = "dms"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A SHA-256 digest, as 64 lower-case hexadecimal digits."""
+
+    hex: str
+
+    def __post_init__(self) -> None:
+        """Refuse anything that is not a SHA-256 digest: a typo must not compare unequal later."""
+        if len(self.hex) != 64 or set(self.hex) - set("0123456789abcdef"):
+            msg = f"not a SHA-256 digest: {self.hex!r}"
+            raise ValueError(msg)
+
+    def __str__(self) -> str:
+        return self.hex
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """Return the digest of *data*."""
+        return cls(hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A file as it was claimed: what `document.json` says before anything else does."""
+
+    id: str
+    hotfolder: str
+    profile: str
+    name: bytes
+    """The file name, as bytes. Personal: it never reaches MQTT, the journal or the metrics."""
+    size: int
+    mtime_ns: int
+    inode: int
+    digest: Digest
+    kind: str
+    """pdf, tiff, jpeg, png, or bin for what we could not identify."""
+    claimed_at: datetime
+    clock: str
+    """`sure` or `unsure`: what the clock gate said at the claim."""
+
+    @property
+    def captured_at(self) -> datetime:
+        """The file's own time of last change."""
+        return datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One scan as the spool knows it."""
+
+    id: str
+    state: State
+    hotfolder: str
+    profile: str
+    kind: str
+    size: int
+    digest: Digest
+    captured_at: datetime
+    """The file's own time of last change: the scanner's word, not ours."""
+    claimed_at: datetime
+    changed_at: datetime
+    clock: str = "sure"
+    code: str = ""
+    """Why it is REFUSED, HELD or WAITING; empty otherwise."""
+    came_from: State | None = None
+    """The state that HELD goes back to."""
+    step: str = ""
+    """The step that was begun and not ended; empty at rest."""
+    tries: int = 0
+    """Ends of the daemon or of its worker in that step that count against the document."""
+    images: int = 0
+    findings: tuple[str, ...] = ()
+    sealed: Digest | None = None
+    sealed_size: int = 0
+    note: Digest | None = None
+    """The digest of note.xml, the transfer note beside the sealed file."""
+    note_size: int = 0
+    checked_at: datetime | None = None
+    sealed_at: datetime | None = None
+    ledger_hash: str = ""
+    """The newest ledger hash at the time of sealing, as the transfer note carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a delivery, found under the document's folder as `file`."""
+
+    role: str
+    """original, sealed, note, manifest or manifest-seal."""
+    file: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One document on its way to one target."""
+
+    document: str
+    target: str
+    role: Role
+    state: DeliveryState
+    parts: tuple[Part, ...]
+    """In the order they are sent; the manifest and its seal come last."""
+    attempts: int = 0
+    due_at: datetime | None = None
+    code: str = ""
+    reason: str = ""
+    step: str = ""
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a target holds of one part, as it was read back from the target."""
+
+    target: str
+    key: str
+    """`<document id>/<file>`."""
+    size: int
+    digest: Digest
+    reference: str
+    """How the target names it: a path, an object id, a version id."""
+    grade: str
+    """bytes (the stored bytes were read and hashed), checksum or metadata."""
+    proved_at: datetime
+
+
+def new_id(now: datetime) -> str:
+    """Return a UUIDv7 (RFC 9562, 5.7) for *now*: 48 bits of milliseconds, then random bits."""
+    milliseconds = int(now.timestamp() * 1000)
+    random = secrets.randbits(74)
+    value = (milliseconds & (1 << 48) - 1) << 80
+    value |= 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def is_id(text: str) -> bool:
+    """Return whether *text* is an id as `new_id` makes them: nothing else becomes a path."""
+    groups = text.split("-")
+    return (
+        [len(group) for group in groups] == [8, 4, 4, 4, 12]
+        and not set("".join(groups)) - set("0123456789abcdef")
+        and groups[2][0] == "7"
+    )
+
+
+def born(document_id: str) -> datetime:
+    """Return the time that is in an id: the date of the document's folder comes from it."""
+    milliseconds = int(document_id.replace("-", "")[:12], 16)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def folder_of(documents: Path, document_id: str) -> Path:
+    """Return where a document lives: `<documents>/2026/11/22/<id>`, the date in UTC."""
+    return documents / born(document_id).strftime("%Y/%m/%d") / document_id
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC with milliseconds and Z: the only form we store."""
+    utc = moment.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+
+
+def utc_time(text: str) -> datetime:
+    """Read what `utc_text` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def printable(name: bytes) -> str:
+    """Show a file name: UTF-8 in NFC, with whatever cannot be printed escaped."""
+    text = unicodedata.normalize("NFC", name.decode("utf-8", "surrogateescape"))
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,152 @@
+"""Files that are wholly there or not there, also after the plug was pulled.
+
+Temporary name (O_EXCL, beside the final one), write, fsync, rename, fsync the
+directory. A failed fsync is never tried again on the same descriptor: the kernel
+has already forgotten the pages, so the error goes up and the process ends (I5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from daemon.document import CHUNK, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Put *data* at *path*, replacing what is there; return only once it is durable."""
+    write_unsynced(path, data, mode)
+    sync_folder(path.parent)
+
+
+def write_unsynced(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Do as `write`, but leave the folder's fsync to a later call in the same folder."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in *folder* durable: a rename without this can be gone after a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of *path* durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folders(folder: Path, below: Path) -> None:
+    """Create *folder* and what is missing between it and *below*, durably, mode 0700."""
+    missing = []
+    here = folder
+    while here != below and not here.is_dir():
+        missing.append(here)
+        here = here.parent
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(path.parent)
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the rest of *file* in pieces of at most CHUNK bytes."""
+    while piece := file.read(CHUNK):
+        yield piece
+
+
+def digest_of(path: Path) -> tuple[Digest, int]:
+    """Read *path* and return its digest and size. Follows no link."""
+    with opened(path) as file:
+        return digest_and_size(file)
+
+
+def digest_and_size(file: BinaryIO) -> tuple[Digest, int]:
+    """Read *file* from where it stands and return digest and number of bytes."""
+    hashed = hashlib.sha256()
+    size = 0
+    for piece in chunks(file):
+        hashed.update(piece)
+        size += len(piece)
+    return Digest(hashed.hexdigest()), size
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a regular file for reading: no link is followed, no FIFO can block us."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(f"not a regular file: {path}")
+    return os.fdopen(fd, "rb", buffering=0)
+
+
+def forget_pages(path: Path) -> None:
+    """Drop *path* from the page cache, so that what is read next comes from the disk.
+
+    Only clean pages can go: call it after an fsync.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
+
+
+def copy(source: Path, target: Path, mode: int = 0o600) -> tuple[Digest, int]:
+    """Copy *source* to the new file *target*, fsync it, and return what was read.
+
+    *target* must not exist: it is opened O_EXCL. The caller fsyncs its folder.
+    """
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    hashed = hashlib.sha256()
+    size = 0
+    with os.fdopen(fd, "wb") as out, opened(source) as file:
+        for piece in chunks(file):
+            hashed.update(piece)
+            out.write(piece)
+            size += len(piece)
+        out.flush()
+        os.fsync(out.fileno())
+    return Digest(hashed.hexdigest()), size
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let *target* be *source*'s content: a hard link, or a copy where none can be made.
+
+    The kernel refuses links to files of others (fs.protected_hardlinks); nothing
+    here needs to be durable, *target* is in `work/`.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        with opened(source) as file, target.open("xb") as out:
+            for piece in chunks(file):
+                out.write(piece)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much may still be written to the file system of *folder*."""
+    facts = os.statvfs(folder)
+    return facts.f_bavail * facts.f_frsize

@@ -1,0 +1,124 @@
+"""The gap of a signature: what is digested around it, put into it, and read back out of it.
+
+    <- digested ->< /Contents <hex> >< digested ->
+    0        start                 end        size
+
+A prepared file has an empty gap of fixed size. Nothing here parses a PDF: the
+numbers come from a page worker and are checked against the bytes (I10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daemon import durable
+from daemon.document import CHUNK, Digest, Part
+from daemon.errors import PermanentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Where the gap is: `start` is the offset of `<`, `end` the one after `>`."""
+
+    start: int
+    end: int
+    size: int
+    """Of the whole file."""
+
+    @property
+    def byte_range(self) -> tuple[int, int, int, int]:
+        """What the signature dictionary has to say: everything but the gap (ISO 32000-2, 12.8.1)."""
+        return (0, self.start, self.end, self.size - self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one pass over a file came to."""
+
+    whole: Digest
+    signed: bytes
+    """SHA-256 of all but the gap."""
+    gap: bytes
+    size: int
+
+
+def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
+    """Read *path* once, from start to end; with *whole* the digest of all bytes is made too."""
+    signed, entire, held = hashlib.sha256(), hashlib.sha256(), b""
+    position = 0
+    with durable.opened(path) as file:
+        for until, inside in ((gap.start, False), (gap.end, True), (None, False)):
+            while piece := file.read(CHUNK if until is None else min(CHUNK, until - position)):
+                position += len(piece)
+                if inside:
+                    held += piece
+                else:
+                    signed.update(piece)
+                if whole:
+                    entire.update(piece)
+    return Seen(Digest(entire.hexdigest()), signed.digest(), held, position)
+
+
+def digest_around(path: Path, gap: Gap) -> bytes:
+    """Return the digest of all bytes of a prepared file but the gap, which has to be empty."""
+    seen = look(path, gap, whole=False)
+    # 128 random bits stand in it, then zeros: it is ours, and nothing was put into it yet.
+    if (
+        seen.size != gap.size
+        or seen.gap[:1] + seen.gap[-1:] != b"<>"
+        or seen.gap[33:-1].strip(b"0")
+    ):
+        raise PermanentError("seal-invalid", "the prepared file is not as the worker said")
+    return seen.signed
+
+
+def splice(prepared: Path, gap: Gap, cms: bytes, sealed: Path) -> None:
+    """Put *cms* into the gap and let the file become *sealed*, durably."""
+    room = gap.end - gap.start - 2
+    digits = cms.hex().encode().ljust(room, b"0")
+    if len(digits) != room:
+        raise PermanentError("seal-invalid", f"{len(cms)} bytes do not fit into the gap")
+    fd = os.open(prepared, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        written = os.pwrite(fd, digits, gap.start + 1)
+        if written != room:
+            raise OSError(f"{written} of {room} bytes written")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    prepared.replace(sealed)
+    durable.sync_folder(sealed.parent)
+    durable.forget_pages(sealed)
+
+
+def read_back(sealed: Path, gap: Gap, byte_range: tuple[int, ...], contents: Digest) -> Seen:
+    """Read a sealed file from disk and compare it with what a parser found in it.
+
+    *byte_range* and *contents* are what a worker read out of the file: the range
+    has to be everything but the gap, and the contents have to be what is in it.
+    """
+    seen = look(sealed, gap)
+    if byte_range != gap.byte_range or seen.size != gap.size:
+        raise PermanentError("seal-invalid", f"the ByteRange {byte_range} is not the whole file")
+    if Digest.of(contents_of(seen)) != contents:
+        raise PermanentError("seal-invalid", "a parser finds other contents than the gap holds")
+    return seen
+
+
+def contents_of(seen: Seen) -> bytes:
+    """Return the bytes that the gap's digits stand for, padding included."""
+    try:
+        return bytes.fromhex(seen.gap[1:-1].decode("ascii"))
+    except ValueError:
+        raise PermanentError("seal-invalid", "the gap holds something that is not hex") from None
+
+
+def part_of(seen: Seen) -> Part:
+    """Return the sealed file as a part."""
+    return Part(role="sealed", file="sealed.pdf", digest=seen.whole, size=seen.size)

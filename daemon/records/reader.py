@@ -1,0 +1,189 @@
+"""Reading spool.db: for the stages (on the spool's own thread) and for the views.
+
+A view opens its own read-only connection with `open_reader`, so a page never
+waits for a stage. Counts come from the tallies that the transactions keep.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from daemon import ledger
+from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
+from daemon.errors import PersonNeeded
+from daemon.records import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+
+class Reader:
+    """What can be asked of the database without changing it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Read through *db*."""
+        self._db = db
+
+    def document(self, document_id: str) -> Document:
+        """Return a document that exists."""
+        (found,) = self._select("id = ?", [document_id])
+        return found
+
+    def known(self, document_id: str) -> Document:
+        """Return a document that a person named, or raise PersonNeeded."""
+        found = self._select("id = ?", [document_id]) if is_id(document_id) else []
+        if not found:
+            raise PersonNeeded("unknown-document", f"no document {document_id!r}")
+        return found[0]
+
+    def exists(self, document_id: str) -> bool:
+        """Return whether there is a row of that id."""
+        return bool(self._select("id = ?", [document_id]))
+
+    def remembered(self, document_id: str) -> bool:
+        """Return whether the ledger has a line about that id."""
+        statement = "SELECT 1 FROM ledger WHERE document = ? LIMIT 1"
+        return self._db.execute(statement, [document_id]).fetchone() is not None
+
+    def in_state(self, state: State, limit: int) -> list[Document]:
+        """Return the next documents in *state* that are in no step: suspects first, then oldest."""
+        return self._select(
+            f"state = '{state.value}' AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
+        )
+
+    def copies_due(self, limit: int) -> list[Document]:
+        """Return refused documents whose copy is not in `rejected` yet."""
+        return self._select("copy_due = 1 ORDER BY id LIMIT ?", [limit])
+
+    def due(self, target: str, now: datetime, limit: int) -> list[Delivery]:
+        """Return deliveries to *target* that may be tried now: suspects first, then oldest.
+
+        A document that is HELD sends nothing.
+        """
+        return self._select_deliveries(
+            "target = ? AND state IN ('pending','sending') AND due_at <= ? AND step = ''"
+            " AND NOT EXISTS (SELECT 1 FROM document"
+            " WHERE id = delivery.document AND document.state = 'held')"
+            " ORDER BY tries DESC, document LIMIT ?",
+            [target, utc_text(now), limit],
+        )
+
+    def next_due(self, target: str) -> datetime | None:
+        """Return when the next delivery to *target* is due, or None if none is open."""
+        (found,) = self._db.execute(
+            "SELECT min(due_at) FROM delivery WHERE target = ? AND state IN ('pending','sending')",
+            [target],
+        ).fetchone()
+        return utc_time(found) if found else None
+
+    def delivery(self, document_id: str, target: str) -> Delivery:
+        """Return a delivery that exists."""
+        (found,) = self._select_deliveries("document = ? AND target = ?", [document_id, target])
+        return found
+
+    def deliveries(self, document_id: str) -> list[Delivery]:
+        """Return the deliveries of a document."""
+        return self._select_deliveries("document = ? ORDER BY target", [document_id])
+
+    def open_targets(self) -> set[str]:
+        """Return the targets that open deliveries name: the configuration has to have them."""
+        return {
+            kind.removeprefix("delivery:")
+            for (kind,) in self._db.execute(
+                "SELECT DISTINCT kind FROM tally WHERE kind LIKE 'delivery:%' AND n > 0"
+                " AND state IN ('pending','sending','refused','gone')"
+            )
+        }
+
+    def unsealed_bytes(self) -> int:
+        """Return the size of all originals that have no seal yet."""
+        row = self._db.execute(
+            "SELECT n FROM tally WHERE kind = 'bytes' AND state = 'unsealed'"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def head(self) -> ledger.Head:
+        """Return where the ledger stands."""
+        row = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+        return ledger.Head(*row) if row else ledger.EMPTY
+
+    def newest_line_at(self) -> datetime | None:
+        """Return the time of the newest ledger line: the clock may not be before it."""
+        row = self._db.execute("SELECT at FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+        return utc_time(row[0]) if row else None
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many there are: `document` and `delivery:<target>`, by state."""
+        found: dict[str, dict[str, int]] = {}
+        for kind, state, n in self._db.execute("SELECT kind, state, n FROM tally WHERE n != 0"):
+            found.setdefault(kind, {})[state] = n
+        return found
+
+    def oldest(self, state: State) -> Document | None:
+        """Return the oldest document in *state*."""
+        found = self._select(f"state = '{state.value}' ORDER BY id LIMIT 1", [])
+        return found[0] if found else None
+
+    def newest(self, limit: int, before: str = "") -> list[Document]:
+        """Return the newest documents, those before the id *before* if one is given."""
+        return self._select("id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
+
+    def last_success(self, target: str) -> datetime | None:
+        """Return when *target* last proved a document."""
+        row = self._db.execute(
+            "SELECT max(changed_at) FROM delivery WHERE target = ? AND state = 'delivered'",
+            [target],
+        ).fetchone()
+        return utc_time(row[0]) if row and row[0] else None
+
+    def receipts(self, document_id: str) -> dict[str, str]:
+        """Return the receipts of a document as JSON texts, by target."""
+        return dict(
+            self._db.execute(
+                "SELECT target, receipts FROM delivery WHERE document = ? AND receipts != '[]'",
+                [document_id],
+            ).fetchall()
+        )
+
+    def lines(self, document_id: str) -> list[str]:
+        """Return the ledger lines of a document, in order."""
+        statement = "SELECT line FROM ledger WHERE document = ? ORDER BY seq"
+        return [line for (line,) in self._db.execute(statement, [document_id])]
+
+    def chain(self) -> Iterable[str]:
+        """Yield every ledger line, in order."""
+        for (line,) in self._db.execute("SELECT line FROM ledger ORDER BY seq"):
+            yield line
+
+    def box_id(self) -> str:
+        """Return the random id of this box."""
+        return self.meta("box_id")
+
+    def _select(self, where: str, values: Iterable[Any]) -> list[Document]:
+        statement = f"SELECT {rows.DOCUMENT} FROM document WHERE {where}"  # noqa: S608
+        return [rows.document(row) for row in self._db.execute(statement, list(values))]
+
+    def _select_deliveries(self, where: str, values: Iterable[Any]) -> list[Delivery]:
+        statement = f"SELECT {rows.DELIVERY} FROM delivery WHERE {where}"  # noqa: S608
+        return [rows.delivery(row) for row in self._db.execute(statement, list(values))]
+
+    def meta(self, key: str) -> str:
+        """Return a fact about the box, or "" if it is not known."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+        return row[0] if row else ""
+
+
+def open_reader(path: Path) -> Reader:
+    """Open spool.db read-only, on a connection of its own."""
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        timeout=30.0,
+        check_same_thread=False,
+    )
+    db.row_factory = sqlite3.Row
+    return Reader(db)

@@ -1,0 +1,110 @@
+"""Rows of spool.db as the values of document.py, and back. No SQL is run here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from daemon.document import (
+    Delivery,
+    DeliveryState,
+    Digest,
+    Document,
+    Part,
+    Receipt,
+    Role,
+    State,
+    utc_text,
+    utc_time,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+DOCUMENT = (
+    "id, state, hotfolder, profile, kind, size, digest, captured_at, claimed_at, changed_at, clock, code,"
+    " came_from, step, tries, images, findings, sealed, sealed_size, note, note_size, checked_at, sealed_at,"
+    " ledger_hash"
+)
+DELIVERY = (
+    "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts"
+)
+
+
+def document(row: sqlite3.Row) -> Document:
+    """Return the document in *row*, selected with the columns DOCUMENT."""
+    return Document(
+        id=row["id"],
+        state=State(row["state"]),
+        hotfolder=row["hotfolder"],
+        profile=row["profile"],
+        kind=row["kind"],
+        size=row["size"],
+        digest=Digest(row["digest"]),
+        captured_at=utc_time(row["captured_at"]),
+        claimed_at=utc_time(row["claimed_at"]),
+        changed_at=utc_time(row["changed_at"]),
+        clock=row["clock"],
+        code=row["code"],
+        came_from=State(row["came_from"]) if row["came_from"] else None,
+        step=row["step"],
+        tries=row["tries"],
+        images=row["images"],
+        findings=tuple(json.loads(row["findings"])),
+        sealed=Digest(row["sealed"]) if row["sealed"] else None,
+        sealed_size=row["sealed_size"],
+        note=Digest(row["note"]) if row["note"] else None,
+        note_size=row["note_size"],
+        checked_at=utc_time(row["checked_at"]) if row["checked_at"] else None,
+        sealed_at=utc_time(row["sealed_at"]) if row["sealed_at"] else None,
+        ledger_hash=row["ledger_hash"],
+    )
+
+
+def delivery(row: sqlite3.Row) -> Delivery:
+    """Return the delivery in *row*, selected with the columns DELIVERY."""
+    return Delivery(
+        document=row["document"],
+        target=row["target"],
+        role=Role(row["role"]),
+        state=DeliveryState(row["state"]),
+        parts=parts_from(json.loads(row["parts"])),
+        attempts=row["attempts"],
+        due_at=utc_time(row["due_at"]) if row["due_at"] else None,
+        code=row["code"],
+        reason=row["reason"],
+        step=row["step"],
+        tries=row["tries"],
+    )
+
+
+def parts_json(parts: Iterable[Part]) -> list[dict[str, Any]]:
+    """Write parts as they stand in the ledger and in the manifest."""
+    return [
+        {"role": p.role, "file": p.file, "sha256": str(p.digest), "size": p.size} for p in parts
+    ]
+
+
+def parts_from(raw: list[dict[str, Any]]) -> tuple[Part, ...]:
+    """Read what `parts_json` wrote."""
+    return tuple(
+        Part(role=p["role"], file=p["file"], digest=Digest(p["sha256"]), size=p["size"])
+        for p in raw
+    )
+
+
+def receipts_json(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
+    """Write receipts as they stand in the ledger and in `receipt-<target>.json`."""
+    return [
+        {
+            "target": r.target,
+            "key": r.key,
+            "size": r.size,
+            "sha256": str(r.digest),
+            "reference": r.reference,
+            "grade": r.grade,
+            "proved_at": utc_text(r.proved_at),
+        }
+        for r in receipts
+    ]

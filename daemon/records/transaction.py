@@ -1,0 +1,99 @@
+"""One transaction of the spool: BEGIN IMMEDIATE, the change, its ledger line, COMMIT.
+
+A transition is a compare-and-set in the same transaction as its ledger line; no
+row changes state in any other way (I7). The newest hash is read inside the
+transaction, so the chain cannot fork.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from daemon import ledger
+from daemon.document import utc_text
+from daemon.errors import StaleWrite
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+
+class Transaction:
+    """What can be done inside of one."""
+
+    def __init__(self, db: sqlite3.Connection, box_id: str, now: datetime) -> None:
+        """Use `transaction`: it begins, commits and rolls back."""
+        self.db = db
+        self.at = utc_text(now)
+        self._box_id = box_id
+
+    def head(self) -> ledger.Head:
+        """Return where the chain stands."""
+        row = self.db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+        return ledger.Head(*row) if row else ledger.EMPTY
+
+    def line(
+        self,
+        document: str,
+        event: str,
+        detail: Mapping[str, Any],
+        personal: Mapping[str, Any] | None = None,
+    ) -> ledger.Line:
+        """Append a ledger line; *personal* goes into a row of its own that can be erased."""
+        salt, content, hashed = b"", "", ""
+        if personal is not None:
+            salt = secrets.token_bytes(ledger.SALT_BYTES)
+            content = ledger.canonical(dict(personal))
+            hashed = ledger.personal_hash(salt, content)
+        line = ledger.append(
+            self.head(),
+            box_id=self._box_id,
+            at=self.at,
+            document=document,
+            event=event,
+            detail=detail,
+            personal_hash=hashed,
+        )
+        self.db.execute(
+            "INSERT INTO ledger(seq, at, document, event, line, hash) VALUES (?,?,?,?,?,?)",
+            [line.seq, self.at, document, event, line.text, line.hash],
+        )
+        if personal is not None:
+            self.db.execute(
+                "INSERT INTO personal(seq, salt, content) VALUES (?,?,?)",
+                [line.seq, salt, content],
+            )
+        return line
+
+    def change(self, statement: str, values: list[Any]) -> None:
+        """Run an UPDATE that has to hit exactly one row: the compare-and-set."""
+        changed = self.db.execute(statement, values).rowcount
+        if changed != 1:
+            raise StaleWrite(
+                f"{changed} rows were as expected: {statement.split(' WHERE', maxsplit=1)[0]}"
+            )
+
+    def count(self, kind: str, before: str, after: str, amount: int = 1) -> None:
+        """Move *amount* from one tally to another; "" is outside."""
+        for state, change in ((before, -amount), (after, amount)):
+            if state:
+                self.db.execute(
+                    "INSERT INTO tally(kind, state, n) VALUES (?,?,?)"
+                    " ON CONFLICT(kind, state) DO UPDATE SET n = n + excluded.n",
+                    [kind, state, change],
+                )
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection, box_id: str, now: datetime) -> Iterator[Transaction]:
+    """Begin, and commit at the end or roll back: both the step and its line, or neither."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield Transaction(db, box_id, now)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

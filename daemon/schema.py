@@ -1,0 +1,123 @@
+"""The tables of spool.db, as numbered migrations.
+
+Each migration runs in one transaction together with the number that says it ran
+(`PRAGMA user_version`). A database newer than this code is refused: an older
+program would damage what it does not understand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import sqlite_utils
+
+from daemon.errors import CorruptionError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+
+def _first(db: sqlite_utils.Database) -> None:
+    db.table("meta").create({"key": str, "value": str}, pk="key", not_null={"key", "value"})
+    db.table("document").create(
+        {
+            "id": str,
+            "state": str,
+            "hotfolder": str,
+            "profile": str,
+            "kind": str,
+            "size": int,
+            "digest": str,
+            "captured_at": str,
+            "claimed_at": str,
+            "changed_at": str,
+            "clock": str,
+            "code": str,
+            "came_from": str,
+            "step": str,
+            "tries": int,
+            "images": int,
+            "findings": str,
+            "sealed": str,
+            "sealed_size": int,
+            "note": str,
+            "note_size": int,
+            "checked_at": str,
+            "sealed_at": str,
+            "ledger_hash": str,
+            "copy_due": int,
+        },
+        pk="id",
+        not_null={"id", "state", "digest", "size", "step", "tries", "code"},
+    )
+    db.table("delivery").create(
+        {
+            "document": str,
+            "target": str,
+            "role": str,
+            "state": str,
+            "parts": str,
+            "attempts": int,
+            "due_at": str,
+            "code": str,
+            "reason": str,
+            "step": str,
+            "tries": int,
+            "receipts": str,
+            "changed_at": str,
+        },
+        pk=("document", "target"),
+        not_null={"state", "parts", "step", "tries"},
+        foreign_keys=[("document", "document", "id")],
+    )
+    db.table("ledger").create(
+        {"seq": int, "at": str, "document": str, "event": str, "line": str, "hash": str},
+        pk="seq",
+        not_null={"line", "hash"},
+    )
+    db.table("personal").create({"seq": int, "salt": bytes, "content": str}, pk="seq")
+    db.table("login").create(
+        {"serial": str, "unresolved": int, "rejected": int, "permitted": int}, pk="serial"
+    )
+    # Counts are kept in the transactions that change them: a million rows are never counted.
+    db.table("tally").create({"kind": str, "state": str, "n": int}, pk=("kind", "state"))
+    for statement in (
+        # Equality on the state finds what is open, however much is at rest.
+        "CREATE INDEX document_open ON document(state, id) WHERE state IN"
+        " ('claimed','waiting','refused','sealed','stamped','frozen','held')",
+        "CREATE INDEX document_step ON document(step) WHERE step != ''",
+        "CREATE INDEX document_copy ON document(copy_due) WHERE copy_due = 1",
+        "CREATE INDEX delivery_due ON delivery(target, state, due_at)"
+        " WHERE state IN ('pending','sending')",
+        "CREATE INDEX delivery_step ON delivery(step) WHERE step != ''",
+        "CREATE INDEX ledger_document ON ledger(document, seq)",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite_utils.Database], None], ...]] = (_first,)
+VERSION: Final = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to VERSION, one transaction per step; refuse a newer one.
+
+    *connection* is in autocommit mode. sqlite-utils commits on every call unless a
+    transaction is open, so each step opens its own.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise CorruptionError(
+            "database-newer", f"spool.db is of version {found}, this program knows {VERSION}"
+        )
+    db = sqlite_utils.Database(connection)
+    for number in range(found + 1, VERSION + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            MIGRATIONS[number - 1](db)
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -1,0 +1,290 @@
+"""Worker processes: the only place where bytes from outside are parsed, or a token is spoken to.
+
+    main process ── stdin: one JSON request  ──▶  python -I -m daemon.prepare   (page worker)
+                 ◀─ stdout: "taken", one reply ─   python -I -m daemon.hsm       (HSM process)
+
+A worker is started when it is first needed, does one task at a time, and is
+killed when a task takes too long. What comes back is JSON that is checked field
+by field (`typed`): a worker that was taken over by a hostile scan can lie, but
+it cannot make this process run anything (I10). That is why this is not a pool
+that pickles: see docs/decisions/0003-own-workers.md.
+
+A worker that dies between tasks is replaced without a word. One that dies after
+it has said "taken" raises WorkerDied, and that counts against the document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import struct
+import sys
+import time
+import types
+import typing
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from daemon.document import Digest
+from daemon.errors import DaemonError, PermanentError, Refused, TransientError, WorkerDied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MAX_REPLY = 16 << 20
+"""A reply longer than this is not read: the worker is ended instead."""
+HEADER = struct.Struct(">I")
+ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+"""All that a page worker sees of the environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one worker process may use."""
+
+    memory_mb: int
+    """RLIMIT_AS: address space, so an allocation fails inside the worker, not the machine."""
+    file_mb: int = 4096
+    """RLIMIT_FSIZE: the largest file it may write."""
+    recycle_mb: int = 160
+    """A worker whose memory has once been larger than this is replaced after the task."""
+
+
+class Worker:
+    """One process, one task at a time."""
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        place: Path,
+        limits: Limits,
+        environment: Mapping[str, str] = ENVIRONMENT,
+    ) -> None:
+        """Describe the worker; no process is started before the first call.
+
+        *module* is run as `python -I -m MODULE` and has to call `child.serve`;
+        *place* is its working folder and, by its limits, its only one.
+        """
+        self._module = module
+        self._place = place
+        self._limits = limits
+        self._environment = dict(environment)
+        self._process: asyncio.subprocess.Process | None = None
+        self._lock = asyncio.Lock()
+        self.replaced = 0
+        """How often a dead or killed process was replaced, for the page."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while one runs, else None."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process else None
+
+    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+        """Run *task* in the worker and return its JSON reply.
+
+        Raise what the worker raised on purpose (Refused, PermanentError,
+        TransientError with their codes), or WorkerDied if it ended, answered
+        nonsense, or took longer than *seconds*.
+        """
+        request = json.dumps({"task": task, "argument": argument, "cpu_seconds": seconds}).encode()
+        async with self._lock:
+            try:
+                reply = await self._exchange(request, seconds)
+            except BaseException:
+                # Whatever happened, also a cancelled caller: an answer that comes
+                # later would be taken for the answer to the next request.
+                self.replaced += 1
+                await self._end()
+                raise
+            if "error" not in reply and _number(reply.get("rss_mb")) > self._limits.recycle_mb:
+                await self._end()
+        return _result(reply)
+
+    async def stop(self) -> None:
+        """End the process; the next call starts a new one."""
+        async with self._lock:
+            await self._end()
+
+    async def _exchange(self, request: bytes, seconds: float) -> dict[str, Any]:
+        for attempt in (1, 2):
+            process = await self._running()
+            try:
+                await _send(process, request)
+                taken = await asyncio.wait_for(_receive(process), 30.0)
+            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+                # It died while idle, before it saw this task: nothing to count.
+                await self._end()
+                if attempt == 1:
+                    self.replaced += 1
+                    continue
+                raise WorkerDied(f"{self._module} does not start") from None
+            if taken != {"taken": True}:
+                raise WorkerDied(f"{self._module} answered out of turn")
+            break
+        try:
+            return await asyncio.wait_for(_receive(process), seconds)
+        except TimeoutError:
+            raise WorkerDied(f"{self._module} was ended after {seconds:g} s") from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            code = await process.wait()
+            raise WorkerDied(f"{self._module} ended by {_ending(code)}") from None
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            limits = json.dumps([self._limits.memory_mb, self._limits.file_mb, os.getpid()])
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-m",
+                self._module,
+                limits,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                # Libraries print what they find in documents: the journal must not see it (I9).
+                stderr=asyncio.subprocess.DEVNULL,
+                cwd=self._place,
+                env=self._environment,
+                limit=MAX_REPLY,
+            )
+        return self._process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Workers:
+    """A few workers of one kind: the first is kept, more are started while the others are busy."""
+
+    def __init__(self, workers: list[Worker]) -> None:
+        """Take the workers over; none of them may be called from elsewhere."""
+        self._all = workers
+        self._idle = list(reversed(workers))
+        self._free = asyncio.Semaphore(len(workers))
+        self._used_at = dict.fromkeys(workers, 0.0)
+
+    @property
+    def replaced(self) -> int:
+        """How many processes were replaced so far."""
+        return sum(worker.replaced for worker in self._all)
+
+    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+        """Run *task* in the first worker that is free; see `Worker.call`."""
+        async with self._free:
+            worker = self._idle.pop()
+            try:
+                return await worker.call(task, argument, seconds=seconds)
+            finally:
+                self._used_at[worker] = time.monotonic()
+                # The same one is taken first again, so the others can be let go.
+                self._idle.append(worker)
+                self._idle.sort(key=self._all.index, reverse=True)
+
+    async def let_go(self, idle_seconds: float) -> None:
+        """End all but the first worker that had nothing to do for so long."""
+        now = time.monotonic()
+        for worker in self._all[1:]:
+            if worker in self._idle and worker.pid and now - self._used_at[worker] > idle_seconds:
+                await worker.stop()
+
+    async def stop(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(worker.stop() for worker in self._all))
+
+
+async def _send(process: asyncio.subprocess.Process, body: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(HEADER.pack(len(body)) + body)
+    await process.stdin.drain()
+
+
+async def _receive(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    (length,) = HEADER.unpack(await process.stdout.readexactly(HEADER.size))
+    if length > MAX_REPLY:
+        raise WorkerDied(f"a reply of {length} bytes is not read")
+    try:
+        reply = json.loads(await process.stdout.readexactly(length))
+    except ValueError:
+        raise WorkerDied("a reply that is not JSON") from None
+    if not isinstance(reply, dict):
+        raise WorkerDied("a reply that is not an object")
+    return reply
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else 0.0
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _result(reply: dict[str, Any]) -> Any:
+    kinds: dict[str, type[DaemonError]] = {
+        "refused": Refused,
+        "permanent": PermanentError,
+        "transient": TransientError,
+    }
+    if "result" in reply:
+        return reply["result"]
+    error = kinds.get(str(reply.get("error")))
+    if error is None:
+        raise WorkerDied(f"the worker failed in {str(reply.get('where'))[:200]}")
+    raise error(str(reply.get("code"))[:64], str(reply.get("message"))[:500])
+
+
+T = TypeVar("T")
+
+
+def typed(cls: type[T], value: Any) -> T:
+    """Return *value*, which came from a worker, as *cls*; raise WorkerDied if it does not fit.
+
+    Knows frozen dataclasses of str, int, float, bool, Digest, None, tuples and
+    such dataclasses. Unknown and missing fields do not fit.
+    """
+    try:
+        return typing.cast("T", _typed(cls, value))
+    except (TypeError, ValueError) as exc:
+        raise WorkerDied(f"a reply that does not fit {cls.__name__}: {type(exc).__name__}") from exc
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in typing.get_args(kind):
+            return None
+        (kind,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
+        return _typed(kind, value)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError
+        return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
+    if kind is Digest:
+        return Digest(_typed(str, value))
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError
+        hints = typing.get_type_hints(kind)
+        known = {field.name: field for field in fields(kind)}
+        if value.keys() - known.keys():
+            raise TypeError
+        found = {name: _typed(hints[name], item) for name, item in value.items()}
+        if any(f.default is MISSING and name not in found for name, f in known.items()):
+            raise TypeError
+        return typing.cast("type", kind)(**found)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError
+    return value
