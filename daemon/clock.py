@@ -1,4 +1,4 @@
-"""May the time on this box be written into a seal?
+"""Whether the time on this box may be written into a seal.
 
 A pure rule over facts that `look` collects. A box without a battery clock wakes
 up in the past, and a seal from before its own certificate is worth nothing.
@@ -31,13 +31,13 @@ class ClockFacts:
 
 
 def look() -> ClockFacts:
-    """Ask the kernel: adjtimex(2) for NTP, /dev/rtc0 for a battery clock."""
+    """Ask the kernel: adjtimex(2) for NTP, sysfs for a battery clock (/dev is private to us)."""
     buffer = ctypes.create_string_buffer(TIMEX_BYTES)
     failed = ctypes.CDLL(None).adjtimex(buffer) < 0
     status = int.from_bytes(buffer.raw[STATUS_OFFSET : STATUS_OFFSET + 4], "little")
     return ClockFacts(
         ntp=not failed and not status & STA_UNSYNC,
-        rtc=Path("/dev/rtc0").exists(),
+        rtc=Path("/sys/class/rtc/rtc0").exists(),
     )
 
 

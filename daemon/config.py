@@ -257,6 +257,11 @@ class Config:
         """What page workers may write."""
         return self.state_dir / "work" / "out"
 
+    @property
+    def socket(self) -> Path:
+        """Where commands reach the running service."""
+        return self.state_dir / "control.sock"
+
     def pin_file(self, credentials: str | None) -> Path:
         """Return where the PIN is read from; *credentials* is systemd's $CREDENTIALS_DIRECTORY."""
         kind, _, rest = self.hsm.pin.partition(":")

@@ -76,7 +76,11 @@ class Control:
         except DaemonError as exc:
             reply = {"ok": False, "code": exc.code, "message": str(exc.args[0])}
         except TimeoutError:
-            reply = {"ok": False, "code": "timeout", "message": "the service did not answer in time"}
+            reply = {
+                "ok": False,
+                "code": "timeout",
+                "message": "the service did not answer in time",
+            }
         except (ConnectionError, ValueError):
             reply = {"ok": False, "code": "bad-request", "message": "that is not a request"}
         try:

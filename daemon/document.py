@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Files are read in pieces of this size: nothing here holds a whole document."""
+LATEST_SECONDS = 253_402_300_799
+"""The last second of the year 9999: no later time can be written as RFC 3339 does."""
 
 
 class State(StrEnum):
@@ -157,8 +159,8 @@ class Arrival:
 
     @property
     def captured_at(self) -> datetime:
-        """The file's own time of last change."""
-        return datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
+        """The file's own time of last change; a client may set any, we can write some."""
+        return datetime.fromtimestamp(min(max(self.mtime_ns / 1e9, 0.0), LATEST_SECONDS), UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +262,8 @@ def is_id(text: str) -> bool:
         [len(group) for group in groups] == [8, 4, 4, 4, 12]
         and not set("".join(groups)) - set("0123456789abcdef")
         and groups[2][0] == "7"
+        and groups[3][0] in "89ab"
+        and int(groups[0] + groups[1], 16) <= LATEST_SECONDS * 1000
     )
 
 
@@ -276,8 +280,8 @@ def folder_of(documents: Path, document_id: str) -> Path:
 
 def utc_text(moment: datetime) -> str:
     """Write a time as RFC 3339 in UTC with milliseconds and Z: the only form we store."""
-    utc = moment.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+    # Not strftime: it writes the years before 1000 with fewer digits, which nothing reads.
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def utc_time(text: str) -> datetime:

@@ -88,10 +88,6 @@ class Spool(Reader):
             self._db.execute("INSERT INTO meta VALUES ('box_id', ?)", [self._box_id])
         self._journal = Journal(state_dir / "ledger", self._db)
 
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
-
     # -- start and end of the process ------------------------------------------
 
     def started(self, boot_id: str, now: datetime) -> tuple[str, ...]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 from daemon import durable, ledger
 from daemon.errors import CorruptionError
+from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
 LINES = ".jsonl"
@@ -127,3 +128,32 @@ def _last_line(path: Path) -> str:
         if not newline:
             return ""
         return whole.rpartition(b"\n")[2].decode()
+
+
+def compare(state_dir: Path) -> ledger.Head:
+    """Follow the chain through the files, and through the database if it can be read.
+
+    Return the newest head; raise CorruptionError when either chain is broken, or
+    when the two say different things. The files may lag behind by a moment.
+    """
+    folder = state_dir / "ledger"
+    if not files(folder):
+        raise CorruptionError("ledger-missing", f"{folder} holds no ledger")
+    in_files = verify_files(folder)
+    database = state_dir / "spool.db"
+    if not database.exists():
+        return in_files
+    head = ledger.EMPTY
+    at_files = None
+    try:
+        for line in open_reader(database).chain():
+            head = ledger.follow(head, line)
+            if head.seq == in_files.seq:
+                at_files = head
+    except sqlite3.DatabaseError as exc:
+        raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+    if at_files != in_files:
+        raise CorruptionError(
+            "ledger-damaged", f"files and database differ at line {in_files.seq} or before"
+        )
+    return head

@@ -7,7 +7,7 @@ waits for a stage. Counts come from the tallies that the transactions keep.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon import ledger
 from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+SENDABLE: Final = (
+    "step = '' AND EXISTS (SELECT 1 FROM document WHERE id = delivery.document"
+    " AND document.state IN ('frozen','filed'))"
+)
+"""Nothing is sent of a document that is held or was withdrawn; addenda follow a filed one."""
+
 
 class Reader:
     """What can be asked of the database without changing it."""
@@ -26,6 +32,10 @@ class Reader:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Read through *db*."""
         self._db = db
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
 
     def document(self, document_id: str) -> Document:
         """Return a document that exists."""
@@ -61,23 +71,37 @@ class Reader:
     def due(self, target: str, now: datetime, limit: int) -> list[Delivery]:
         """Return deliveries to *target* that may be tried now: suspects first, then oldest.
 
-        A document that is HELD sends nothing.
+        Only those that nobody has in a step, of documents that may be sent (`SENDABLE`).
         """
         return self._select_deliveries(
-            "target = ? AND state IN ('pending','sending') AND due_at <= ? AND step = ''"
-            " AND NOT EXISTS (SELECT 1 FROM document"
-            " WHERE id = delivery.document AND document.state = 'held')"
-            " ORDER BY tries DESC, document LIMIT ?",
+            "rowid IN (SELECT rowid FROM delivery WHERE target = ?"  # noqa: S608
+            f" AND state IN ('pending','sending') AND due_at <= ? AND {SENDABLE}"
+            " ORDER BY tries DESC, document LIMIT ?) ORDER BY tries DESC, document",
             [target, utc_text(now), limit],
         )
 
     def next_due(self, target: str) -> datetime | None:
-        """Return when the next delivery to *target* is due, or None if none is open."""
-        (found,) = self._db.execute(
-            "SELECT min(due_at) FROM delivery WHERE target = ? AND state IN ('pending','sending')",
-            [target],
-        ).fetchone()
-        return utc_time(found) if found else None
+        """Return when the next delivery that `due` would return is due, or None."""
+        # One state at a time, so that the index is followed to the first row and no further.
+        found = [
+            row[0]
+            for state in ("pending", "sending")
+            for row in self._db.execute(
+                f"SELECT due_at FROM delivery WHERE target = ? AND state = '{state}'"  # noqa: S608
+                f" AND {SENDABLE} ORDER BY due_at LIMIT 1",
+                [target],
+            )
+        ]
+        return utc_time(min(found)) if found else None
+
+    def sendable(self, delivery: Delivery) -> bool:
+        """Return whether *delivery* is still as it was read, and may be sent."""
+        return bool(
+            self._select_deliveries(
+                f"document = ? AND target = ? AND state = ? AND attempts = ? AND {SENDABLE}",
+                [delivery.document, delivery.target, delivery.state, delivery.attempts],
+            )
+        )
 
     def delivery(self, document_id: str, target: str) -> Delivery:
         """Return a delivery that exists."""
@@ -127,9 +151,10 @@ class Reader:
         found = self._select(f"state = '{state.value}' ORDER BY id LIMIT 1", [])
         return found[0] if found else None
 
-    def newest(self, limit: int, before: str = "") -> list[Document]:
-        """Return the newest documents, those before the id *before* if one is given."""
-        return self._select("id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
+    def newest(self, limit: int, before: str = "", state: State | None = None) -> list[Document]:
+        """Return the newest documents, those before the id *before* and in *state* if given."""
+        which = "" if state is None else f"state = '{state.value}' AND "
+        return self._select(f"{which}id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
 
     def last_success(self, target: str) -> datetime | None:
         """Return when *target* last proved a document."""
@@ -152,6 +177,11 @@ class Reader:
         """Return the ledger lines of a document, in order."""
         statement = "SELECT line FROM ledger WHERE document = ? ORDER BY seq"
         return [line for (line,) in self._db.execute(statement, [document_id])]
+
+    def after(self, seq: int) -> list[str]:
+        """Return the ledger lines after number *seq*, in order."""
+        statement = "SELECT line FROM ledger WHERE seq > ? ORDER BY seq"
+        return [line for (line,) in self._db.execute(statement, [seq])]
 
     def chain(self) -> Iterable[str]:
         """Yield every ledger line, in order."""

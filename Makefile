@@ -1,0 +1,75 @@
+# Everything a fresh Debian 12 needs is installed from here: packages by
+# contrib/setup.sh (as root or with sudo), Python packages from the lock files
+# with their hashes into .venv.
+
+SHELL := /bin/sh
+PYTHON ?= /usr/bin/python3
+BIN := .venv/bin
+
+DEMO_PACKAGES := python3 python3-venv softhsm2 mosquitto
+CHECK_PACKAGES := python3 python3-venv systemd
+TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
+	strace mount
+
+.PHONY: help demo clean-demo check test bench format docs lock clean
+
+help:
+	@echo "make demo        the main job, on drawn scans; FILES=\"a.pdf b.tif\" takes yours"
+	@echo "make clean-demo  removes demo/"
+	@echo "make check       format, lint, types, the systemd unit"
+	@echo "make test        all tests; they install what they need"
+	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
+	@echo "make docs        writes docs/codes.md from the table in daemon/codes.py"
+
+.venv/bin/python:
+	sh contrib/setup.sh python3 python3-venv
+	$(PYTHON) -m venv .venv
+
+.venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev.stamp: requirements-dev.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@ .venv/runtime.stamp
+
+demo: .venv/runtime.stamp
+	sh contrib/setup.sh $(DEMO_PACKAGES)
+	$(BIN)/python -m contrib.demo.run $(FILES)
+
+clean-demo:
+	rm -rf demo
+
+check: .venv/dev.stamp
+	sh contrib/setup.sh $(CHECK_PACKAGES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	sh contrib/check_unit.sh
+
+test: .venv/dev.stamp
+	sh contrib/setup.sh $(TEST_PACKAGES)
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: .venv/dev.stamp
+	sh contrib/setup.sh $(TEST_PACKAGES)
+	$(BIN)/python -m bench $(ONLY)
+
+docs: .venv/runtime.stamp
+	$(BIN)/python -m contrib.docs
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+# The maintainer's: `pip install uv` first. No address gets into the files.
+lock:
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.lock
+
+clean: clean-demo
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

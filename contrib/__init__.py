@@ -1,0 +1,1 @@
+"""What helps to try and test Scanseal; nothing in here is installed with it."""

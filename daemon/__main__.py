@@ -1,0 +1,225 @@
+"""The commands: what each does, and with which exit code it ends.
+
+    0 good    1 something is wrong, and named    2 wrong usage
+    74 damaged records    78 bad configuration
+
+A command that changes something asks the running service through its socket;
+nothing here opens the spool to write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from daemon import __version__, config
+from daemon.codes import CODES
+from daemon.errors import ConfigError, CorruptionError, DaemonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GOOD: Final = 0
+WRONG: Final = 1
+DAMAGED: Final = os.EX_IOERR
+BAD_CONFIG: Final = os.EX_CONFIG
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except ConfigError as exc:
+        print(f"{options.config}:", file=sys.stderr)
+        for problem in exc.problems:
+            print(f"  - {problem}", file=sys.stderr)
+        return BAD_CONFIG
+    except CorruptionError as exc:
+        _explain(exc)
+        return DAMAGED
+    except DaemonError as exc:
+        _explain(exc)
+        return WRONG
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        default=config.DEFAULT_PATH,
+        metavar="PATH",
+        help="the configuration (default: %(default)s)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="scanseal",
+        description="Seals scans with an HSM and files them in DMS and archive without losing one.",
+        epilog="Exit codes: 0 good, 1 something is wrong and named, 2 wrong usage, "
+        "74 damaged records, 78 bad configuration.",
+    )
+    parser.add_argument("--version", action="version", version=f"scanseal {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, text: str, run: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    command("run", "Run the service in the foreground.", _run)
+    command(
+        "check", "Check the configuration and what it names, and say everything at once.", _check
+    )
+    status = command("status", "Ask the running service how it is doing.", _status)
+    status.add_argument("--json", action="store_true", help="the whole snapshot as JSON")
+    verify = command("verify", "Say who sealed a file, and whether the seal holds.", _verify)
+    verify.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    verify.add_argument(
+        "--trust", type=Path, metavar="PEM", help="trust these certificates instead"
+    )
+    verify.add_argument("--language", choices=("de", "en"), help="of the report")
+    release = command(
+        "release", "Let a refused or held document, or its deliveries, go on.", _release
+    )
+    release.add_argument("id", metavar="ID")
+    discard = command(
+        "discard", "Give up a refused document; its bytes are kept for a while.", _discard
+    )
+    discard.add_argument("id", metavar="ID")
+    discard.add_argument("--reason", required=True, metavar="TEXT")
+    ledger = commands.add_parser(
+        "ledger", help="The custody ledger.", description="The custody ledger."
+    )
+    ledger_commands = ledger.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    text = "Follow the chain through the ledger's files and compare it with the database."
+    made = ledger_commands.add_parser("verify", help=text, description=text, parents=[common])
+    made.set_defaults(run=_ledger_verify)
+    token = commands.add_parser("hsm", help="The token.", description="The token.")
+    token_commands = token.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    text = "Allow one more try of the PIN after a rejection."
+    made = token_commands.add_parser("retry-login", help=text, description=text, parents=[common])
+    made.set_defaults(run=_retry_login)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from daemon import log  # noqa: PLC0415 (the service's imports are not the other commands')
+    from daemon.service import Service  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    log.to_journal()
+    environment = dict(os.environ)
+    # Not only this process's view: what is started from here inherits nothing of it.
+    os.environ.clear()
+    os.umask(0o077)
+    return asyncio.run(Service(loaded, environment).run())
+
+
+def _check(options: argparse.Namespace) -> int:
+    from daemon.checkup import checkup  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    findings = checkup(loaded, os.environ.get("CREDENTIALS_DIRECTORY"))
+    for finding in findings:
+        print(f"  {'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.text}")
+    good = all(finding.good for finding in findings)
+    print("The configuration can be used." if good else "Something has to be mended first.")
+    return GOOD if good else BAD_CONFIG
+
+
+def _status(options: argparse.Namespace) -> int:
+    from daemon.summary import render  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    snapshot = _ask(options, "status", {}, loaded)
+    if options.json:
+        print(json.dumps(snapshot, indent=2, ensure_ascii=False))
+    else:
+        print(render(snapshot, loaded.box.language), end="")
+    return GOOD if snapshot["all_well"] else WRONG
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from daemon import certificate, verify  # noqa: PLC0415
+    from daemon.workers import Worker  # noqa: PLC0415
+
+    language = options.language or "en"
+    if options.trust is None:
+        loaded = config.load(options.config)
+        trust = certificate.load_pem(Path(loaded.hsm.chain))
+        language = options.language or loaded.box.language
+    else:
+        trust = certificate.load_pem(options.trust)
+
+    async def look() -> bool:
+        worker = Worker("daemon.verify", place=Path("/"), limits=verify.LIMITS)
+        good = True
+        try:
+            for file in options.files:
+                report = await verify.verify(file, worker, trust)
+                good &= report.good
+                print(f"{file}:\n{verify.render(report, language)}")
+        finally:
+            await worker.stop()
+        return good
+
+    return GOOD if asyncio.run(look()) else WRONG
+
+
+def _release(options: argparse.Namespace) -> int:
+    released = _ask(options, "release", {"id": options.id})
+    print(f"released: {', '.join(released)}")
+    return GOOD
+
+
+def _discard(options: argparse.Namespace) -> int:
+    _ask(options, "discard", {"id": options.id, "reason": options.reason})
+    print("discarded")
+    return GOOD
+
+
+def _retry_login(options: argparse.Namespace) -> int:
+    state = _ask(options, "hsm-retry-login", {})
+    print(f"the token is {state['state']} {state['code']}".rstrip())
+    return GOOD if state["state"] == "ready" else WRONG
+
+
+def _ledger_verify(options: argparse.Namespace) -> int:
+    from daemon.records.journal import compare  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    head = compare(loaded.state_dir)
+    print(f"The ledger is whole: {head.seq} lines, newest hash {head.hash}")
+    return GOOD
+
+
+def _ask(
+    options: argparse.Namespace,
+    command: str,
+    arguments: dict[str, str],
+    loaded: config.Config | None = None,
+) -> Any:
+    from daemon.control import ask  # noqa: PLC0415
+
+    loaded = loaded or config.load(options.config)
+    return ask(loaded.socket, command, arguments)
+
+
+def _explain(exc: DaemonError) -> None:
+    """Say what is wrong, and what to do about it."""
+    print(f"{exc.code}: {exc.args[0]}", file=sys.stderr)
+    if exc.code in CODES:
+        text = CODES[exc.code].en
+        print(f"{text.sentence} {text.remedy}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

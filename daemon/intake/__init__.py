@@ -1,0 +1,131 @@
+"""Taking scans out of a hot folder: what `hotfolder.py` sheds.
+
+    survey    what lies in the hot folder, and since when it has not changed
+    settle    the rule: may this file be taken, has it to wait, or is it given up
+    claim     the two moves from the hot folder into the document's folder
+    recovery  at start: what an interruption left half-way is finished
+    wayback   the copy and the text for the person at the scanner
+    bell      events of the hot folder; they only wake the survey
+
+This module has the words that they share: why a file is not taken now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+import stat
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRIVATE: Final = ".scanseal"
+"""The folder inside a hot folder that holds what is claimed and not yet moved."""
+
+
+class Reason(StrEnum):
+    """Why a file is not taken now. The values are codes; none of them is about one person."""
+
+    QUIET = "still-changing"
+    WRITER = "still-open"
+    EMPTY = "file-empty"
+    UNKNOWN = "format-unknown"
+    INCOMPLETE = "file-incomplete"
+    NOT_A_FILE = "not-a-file"
+    PERMISSION = "hotfolder-permission"
+    UNREADABLE = "file-unreadable"
+    DISK_FULL = "disk-full"
+    COPY = "copy-differs"
+    TURN = "in-turn"
+    GONE = "gone"
+
+
+TROUBLES: Final = frozenset({Reason.PERMISSION, Reason.DISK_FULL, Reason.COPY})
+"""Reasons that are alarms of their own, at once: no waiting makes them better."""
+
+
+class NotNow(Exception):
+    """This file is not taken now; it stays where it is and is looked at again."""
+
+    def __init__(self, reason: Reason, detail: str = "", again: float | None = None) -> None:
+        """*again* is in how many seconds another look can say anything new; None: any time."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        """Numbers, users and modes; never a name of a file (I9)."""
+        self.again = again
+
+
+_REASONS: Final = {
+    errno.ENOENT: Reason.GONE,
+    errno.EACCES: Reason.PERMISSION,
+    errno.EPERM: Reason.PERMISSION,
+    errno.EROFS: Reason.PERMISSION,
+    # A lease or an oplock of another process, and what SMB servers say to the same.
+    errno.EAGAIN: Reason.WRITER,
+    errno.EBUSY: Reason.WRITER,
+    errno.ETXTBSY: Reason.WRITER,
+    errno.ELOOP: Reason.NOT_A_FILE,
+    errno.ENXIO: Reason.NOT_A_FILE,
+    errno.EISDIR: Reason.NOT_A_FILE,
+    errno.ENOSPC: Reason.DISK_FULL,
+    errno.EDQUOT: Reason.DISK_FULL,
+}
+
+
+def not_now(exc: OSError, what: str, path: bytes) -> NotNow:
+    """Say why the hot folder did not let us *what* the file at *path*.
+
+    Permission trouble is named with user and modes, so that somebody can do
+    something about it: it is never taken for a file that is still being written.
+    """
+    reason = _REASONS.get(exc.errno or 0, Reason.UNREADABLE)
+    if reason is Reason.PERMISSION:
+        return NotNow(reason, permissions(what, path))
+    name = errno.errorcode.get(exc.errno or 0, "?")
+    return NotNow(reason, f"{what}: {name}")
+
+
+def permissions(what: str, path: bytes) -> str:
+    """Return who we are and what the modes of *path* and its folder are, without their names."""
+    facts = [f"{_user(os.geteuid())} may not {what}"]
+    for label, place in (("it", path), ("its folder", os.path.dirname(path))):
+        try:
+            found = os.lstat(place)
+        except OSError as exc:
+            facts.append(f"{label}: {errno.errorcode.get(exc.errno or 0, '?')}")
+        else:
+            mode = stat.filemode(found.st_mode)
+            facts.append(f"{label} is {mode} of {_user(found.st_uid)}, gid {found.st_gid}")
+    return "; ".join(facts)
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+@contextlib.contextmanager
+def at_share(what: str, path: bytes) -> Iterator[None]:
+    """Turn what the hot folder's mount does not let us do into NotNow."""
+    try:
+        yield
+    except OSError as exc:
+        raise not_now(exc, what, path) from exc
+
+
+@contextlib.contextmanager
+def at_state() -> Iterator[None]:
+    """Turn a full disk of ours into NotNow; anything else there goes up and ends the process."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NotNow(Reason.DISK_FULL, "state_dir has no room left") from exc
+        raise

@@ -1,0 +1,122 @@
+"""Where a document comes from: `document.json`, and the folder it stands in.
+
+It is written and fsynced before anything is moved, so whatever an interruption
+leaves behind can be told apart later: this file has the name, the hot folder,
+and how the scan looked when it was claimed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from daemon import durable
+from daemon.document import Arrival, folder_of, utc_text, utc_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from daemon.document import Digest
+
+VERSION: Final = 1
+FACTS: Final = "document.json"
+LATEST_NS: Final = 253_402_300_799 * 10**9
+"""The last second of the year 9999: a file may claim any time, but a date has to be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What document.json says."""
+
+    id: str
+    name: bytes
+    """The file's name. Personal, and kept here only."""
+    hotfolder: str
+    profile: str
+    size: int
+    mtime_ns: int
+    inode: int
+    claimed_at: datetime
+    clock: str
+
+    def write(self, documents: Path) -> None:
+        """Make the folder and the file, durably."""
+        folder = folder_of(documents, self.id)
+        durable.make_folders(folder, documents)
+        facts = {
+            "version": VERSION,
+            "id": self.id,
+            "name_hex": self.name.hex(),
+            "hotfolder": self.hotfolder,
+            "profile": self.profile,
+            "size": self.size,
+            "mtime_ns": self.mtime_ns,
+            "inode": self.inode,
+            "claimed_at": utc_text(self.claimed_at),
+            "clock": self.clock,
+        }
+        durable.write(folder / FACTS, json.dumps(facts, sort_keys=True).encode() + b"\n")
+
+    def arrival(self, digest: Digest, kind: str) -> Arrival:
+        """Return what the spool commits; *kind* is "" for what nobody could identify."""
+        return Arrival(
+            id=self.id,
+            hotfolder=self.hotfolder,
+            profile=self.profile,
+            name=self.name,
+            size=self.size,
+            mtime_ns=min(max(self.mtime_ns, 0), LATEST_NS),
+            inode=self.inode,
+            digest=digest,
+            kind=kind or "bin",
+            claimed_at=self.claimed_at,
+            clock=self.clock,
+        )
+
+
+def origin_of(folder: Path) -> Origin | None:
+    """Read a document.json; None if there is none that can be read as one."""
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+        return Origin(
+            id=facts["id"],
+            name=bytes.fromhex(facts["name_hex"]),
+            hotfolder=facts["hotfolder"],
+            profile=facts["profile"],
+            size=int(facts["size"]),
+            mtime_ns=int(facts["mtime_ns"]),
+            inode=int(facts["inode"]),
+            claimed_at=utc_time(facts["claimed_at"]),
+            clock=facts["clock"],
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def stored(folder: Path) -> Path | None:
+    """Return the original in a document's folder, if it is there."""
+    return next(iter(sorted(folder.glob("original.*"))), None)
+
+
+def unused(names: list[str]) -> bool:
+    """Return whether a folder with these *names* in it holds nothing but a claim that was begun."""
+    return all(name == FACTS or name.startswith(".") for name in names)
+
+
+def remove_unused(documents: Path, document_id: str) -> bool:
+    """Remove the folder of a claim that came to nothing; return whether that was all it held."""
+    folder = folder_of(documents, document_id)
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return True
+    if not unused(names):
+        return False
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody put something there just now: it stays
+        folder.rmdir()
+    return True

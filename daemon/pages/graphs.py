@@ -1,0 +1,148 @@
+"""A sealed PDF against its original: everything that hangs on the catalog, object by object.
+
+Both files are read afresh. The two graphs are walked side by side; what they
+hold has to be equal, except for exactly what sealing adds:
+
+    catalog     /AcroForm: one field more, /SigFlags;  /Perms;  /Metadata
+    first page  /Annots: that field, last
+
+A stream counts by its raw bytes, so no decoder's opinion comes in. References
+are followed once for each pair of objects, so sharing has to be the same, too:
+an original object always finds the same one in the sealed file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pikepdf import Array, Dictionary, Name, Object
+from pikepdf import ObjectType as Kind
+
+from daemon.errors import PermanentError
+
+if TYPE_CHECKING:
+    from pikepdf import Pdf
+
+ADDED_TO_CATALOG: Final = frozenset({
+    "/AcroForm", "/Perms", "/Metadata",
+    # Extensions name the version that a file needs, and qpdf drops those that a newer one covers.
+    "/Extensions",
+})  # fmt: skip
+ADDED_TO_FORM: Final = frozenset({"/Fields", "/SigFlags"})
+ADDED_TO_PAGE: Final = frozenset({"/Annots"})
+LENGTH: Final = frozenset({"/Length"})
+NOTHING: Final[frozenset[str]] = frozenset()
+
+_CONTAINERS: Final = frozenset({Kind.array, Kind.dictionary, Kind.stream})
+
+
+class Differ(PermanentError):
+    """The sealed file does not hold what the original holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("pages-differ", message)
+
+
+def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
+    """Return how many pages both files have; raise Differ unless all but *field* is the same."""
+    pages, counterparts = list(original.pages), list(sealed.pages)
+    if len(pages) != len(counterparts) or not pages:
+        raise Differ(f"the original has {len(pages)} pages, the sealed file {len(counterparts)}")
+    walk = _Walk()
+    # The pages are known to each other before anything refers to them: their order counts.
+    for page, counterpart in zip(pages, counterparts, strict=True):
+        walk.meets(page.obj, counterpart.obj)
+    first, sealed_first = pages[0].obj, counterparts[0].obj
+    walk.dictionaries(first, sealed_first, ADDED_TO_PAGE)
+    walk.longer(first.get(Name.Annots), sealed_first.get(Name.Annots), field, "annotations")
+    for page, counterpart in zip(pages[1:], counterparts[1:], strict=True):
+        walk.dictionaries(page.obj, counterpart.obj, NOTHING)
+    walk.dictionaries(original.Root, sealed.Root, ADDED_TO_CATALOG)
+    form, sealed_form = original.Root.get(Name.AcroForm, Dictionary()), sealed.Root.AcroForm
+    walk.dictionaries(form, sealed_form, ADDED_TO_FORM)
+    walk.longer(form.get(Name.Fields), sealed_form.get(Name.Fields), field, "fields")
+    walk.pair(original.trailer.get(Name.Info), sealed.trailer.get(Name.Info))
+    walk.to_the_end()
+    return len(pages)
+
+
+class _Walk:
+    """Two graphs side by side; what is still to be compared waits in a list, not on the stack."""
+
+    def __init__(self) -> None:
+        self._met: dict[tuple[int, int], tuple[int, int]] = {}
+        self._waiting: list[tuple[Any, Any]] = []
+
+    def meets(self, one: Object, other: Object) -> bool:
+        """Return whether *one* is met for the first time; raise Differ if it met another before."""
+        new = one.objgen not in self._met
+        if self._met.setdefault(one.objgen, other.objgen) != other.objgen:
+            raise Differ("a reference of the sealed file leads elsewhere")
+        return new
+
+    def pair(self, one: Any, other: Any) -> None:
+        """Compare two values, now or later."""
+        self._waiting.append((one, other))
+
+    def to_the_end(self) -> None:
+        """Compare all that waits, and all that it leads to."""
+        waiting = self._waiting
+        while waiting:
+            one, other = waiting.pop()
+            self._compare(one, other)
+
+    def dictionaries(self, one: Any, other: Any, but: frozenset[str]) -> None:
+        """Compare two dictionaries, except for some keys."""
+        # A key whose value is null is a key that is not there (ISO 32000-1, 7.3.7).
+        mine = {key: value for key, value in one.items() if value is not None and key not in but}
+        for key, value in other.items():
+            if value is None or key in but:
+                continue
+            if key not in mine:
+                raise Differ("a dictionary of the sealed file has an entry more")
+            self.pair(mine.pop(key), value)
+        if mine:
+            raise Differ("a dictionary of the sealed file lacks an entry")
+
+    def longer(self, one: Any, other: Any, by: Dictionary, what: str) -> None:
+        """Compare two arrays, the second of which holds *by* at its end besides."""
+        mine = [] if one is None else list(one)
+        if not isinstance(other, Array) or len(other) != len(mine) + 1:
+            raise Differ(f"the sealed file has other {what}")
+        last = other[-1]
+        if not isinstance(last, Dictionary) or last.objgen != by.objgen:
+            raise Differ(f"the last of the {what} is not the seal's")
+        for value, counterpart in zip(mine, other, strict=False):
+            self.pair(value, counterpart)
+
+    def _compare(self, one: Any, other: Any) -> None:
+        # isinstance asks the same as _type_code, but takes longer.
+        kind = one._type_code if isinstance(one, Object) else None  # noqa: SLF001
+        if kind not in _CONTAINERS:
+            if type(one) is not type(other) or _source(one) != _source(other):
+                raise Differ("a value of the sealed file is another")
+            return
+        if not isinstance(other, Object) or kind != other._type_code:  # noqa: SLF001
+            raise Differ("an object of the sealed file is of another kind")
+        if one.is_indirect and not self.meets(one, other):
+            return
+        if kind == Kind.array:
+            if len(one) != len(other):
+                raise Differ("an array of the sealed file has another length")
+            self._waiting.extend(zip(one, other, strict=True))
+        elif kind == Kind.dictionary:
+            self.dictionaries(one, other, NOTHING)
+        else:
+            self.dictionaries(one.stream_dict, other.stream_dict, LENGTH)
+            _streams(one, other)
+
+
+def _streams(one: Object, other: Object) -> None:
+    # One after the other, never all: a document can be larger than this process may be.
+    if one.read_raw_bytes() != other.read_raw_bytes():
+        raise Differ("a stream of the sealed file has other bytes")
+
+
+def _source(value: Any) -> Any:
+    """Return what a name or a string reads like in a file; numbers are themselves."""
+    return value.unparse(resolved=True) if isinstance(value, Object) else value

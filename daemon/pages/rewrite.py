@@ -1,0 +1,137 @@
+"""A PDF made ready for its signature: one pass of qpdf over the whole file.
+
+What is added hangs on five places, and nothing else of the document is touched:
+
+    catalog     /AcroForm   the form, with one more field
+                /Perms      the certification
+                /Metadata   the packet, with the note in it
+    first page  /Annots     one more widget, which shows nothing
+    the file    one revision, with a plain cross-reference table
+
+Streams are copied as they are, compressed or not. `graphs` says the same of the
+finished file, without asking this module.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from pikepdf import (
+    Array,
+    Dictionary,
+    Name,
+    Object,
+    ObjectStreamMode,
+    Stream,
+    StreamDecodeLevel,
+    String,
+)
+
+from daemon.errors import Refused
+from daemon.pages.packet import METADATA_REPLACED, MOST, Packet, fresh
+from daemon.pages.signature import EXISTS_AND_APPEND_ONLY, UNSET, WIDGET_FLAGS, EmptySignature
+
+if TYPE_CHECKING:
+    from pikepdf import Pdf
+
+    from daemon.transfernote import TransferNote
+
+TITLE: Final = "Seal"
+"""The field's name, unless the form has one of that name."""
+
+
+def add_signature(pdf: Pdf, empty: EmptySignature) -> None:
+    """Add the empty signature, its field on the first page, and the certification."""
+    dictionary = Object.parse(b"<< %b >>" % empty.rest)
+    dictionary.ByteRange = Array([0, UNSET, UNSET, UNSET])
+    dictionary.Contents = String(empty.contents)
+    signature = pdf.make_indirect(dictionary)
+    page = pdf.pages[0].obj
+    form = pdf.Root.get(Name.AcroForm, Dictionary())
+    fields = form.get(Name.Fields, Array())
+    assert isinstance(fields, Array)  # see inspect.unsigned
+    field = pdf.make_indirect(
+        Dictionary(
+            Type=Name.Annot,
+            Subtype=Name.Widget,
+            FT=Name.Sig,
+            T=String(_title(fields)),
+            F=WIDGET_FLAGS,
+            Rect=[0, 0, 0, 0],
+            P=page,
+            V=signature,
+        )
+    )
+    notes = page.get(Name.Annots, Array())
+    if not isinstance(notes, Array):
+        raise Refused("pdf-damaged", "the first page's annotations are not an array")
+    # New arrays: the old ones may be shared with other pages, where nothing is to appear.
+    page.Annots = Array([*notes, field])
+    form.Fields = Array([*fields, field])
+    form.SigFlags = EXISTS_AND_APPEND_ONLY
+    pdf.Root.AcroForm = form
+    if empty.permissions:
+        pdf.Root.Perms = Dictionary(DocMDP=signature)
+
+
+def packet_of(pdf: Pdf) -> tuple[Packet | None, tuple[str, ...]]:
+    """Return what the document says about itself, if it does, and the findings about that."""
+    held = _metadata(pdf)
+    if held == b"":
+        return None, ()
+    found = Packet.read(held) if held else None
+    return found, () if found else (METADATA_REPLACED,)
+
+
+def add_note(pdf: Pdf, note: TransferNote, packet: Packet | None) -> None:
+    """Put the note into the document's metadata, beside what *packet* says."""
+    text = packet.with_note(note) if packet else fresh(note)
+    pdf.Root.Metadata = pdf.make_stream(text, Type=Name.Metadata, Subtype=Name.XML)
+
+
+def write(pdf: Pdf, fd: int) -> None:
+    """Write the PDF to the empty file behind *fd*."""
+    with os.fdopen(fd, "w+b", buffering=0, closefd=False) as file:
+        pdf.save(
+            file,
+            compress_streams=False,
+            stream_decode_level=StreamDecodeLevel.none,
+            object_stream_mode=ObjectStreamMode.disable,
+            fix_metadata_version=False,
+            # Signature and certification are of 1.7; an older reader would be misled by the header.
+            min_version="1.7",
+        )
+
+
+def _title(fields: Array) -> str:
+    taken = {str(field.get(Name.T)) for field in fields if isinstance(field, Dictionary)}
+    number = 1
+    while (title := TITLE if number == 1 else f"{TITLE} {number}") in taken:
+        number += 1
+    return title
+
+
+def _metadata(pdf: Pdf) -> bytes | None:
+    """Return the metadata's bytes, empty where there are none, None where they cannot be read."""
+    stream = pdf.Root.get(Name.Metadata)
+    if stream is None:
+        return b""
+    if not isinstance(stream, Stream):
+        return None
+    how = stream.get(Name.Filter)
+    if isinstance(how, Array) and len(how) <= 1:
+        how = how[0] if len(how) else None
+    if how not in {None, Name.FlateDecode} or stream.get(Name.DecodeParms) is not None:
+        return None
+    raw = stream.read_raw_bytes()
+    if how is None:
+        return raw if len(raw) <= MOST else None
+    # Not by qpdf: a few bytes can hold more than the whole memory.
+    unpacked = zlib.decompressobj()
+    try:
+        held = unpacked.decompress(raw, MOST)
+    except zlib.error:
+        return None
+    return held if unpacked.eof else None

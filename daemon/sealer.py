@@ -1,0 +1,343 @@
+"""Seals claimed documents, and freezes what was sealed.
+
+One document, one seal, in the order that a kill at any point leaves harmless:
+
+    begin    the step is committed: a document that kills us is known by name
+    prepare  (page worker) one rewrite with an empty signature, in work/out
+    digest   all bytes but the gap; the token signs the signed attributes
+    splice   the CMS into the gap; fsync; rename to sealed.pdf; fsync the folder
+    read     the file again, from disk: ByteRange, digest and signature from what
+             the file itself says; a page worker compares the pages (I4, I11)
+    commit   SEALED
+    freeze   note.xml and the manifest with its detached CMS; commit; deliveries
+
+What the token, the clock or the certificate cannot do stops sealing for all and
+is an alarm; what a document cannot be refuses that one. A page worker's death
+counts against its document, the HSM's never does (I8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from daemon import __version__, certificate, cms, durable, gap, ledger, transfernote
+from daemon.document import Digest, Document, Part, Role, folder_of, utc_text, utc_time
+from daemon.errors import CorruptionError, PermanentError, TransientError, WorkerDied
+from daemon.magic import extension
+from daemon.prepare import Prepared, ReadBack
+from daemon.records.rows import parts_json
+from daemon.spool import Spool
+from daemon.workers import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from daemon.config import Config
+    from daemon.spool import SpoolThread
+    from daemon.workers import Workers
+
+RESERVE = 16384
+"""Bytes of CMS that the gap holds: room for a time-stamp token in the same revision."""
+MAX_PIXELS = 250_000_000
+"""Of one image: a sheet of A0 at 300 dpi has 140 million."""
+SICK = "seal-invalid"
+"""A seal that does not verify after it was written: nothing with this code is ever committed."""
+BASE_SECONDS = 60.0
+"""What a page worker may take for a small document; a large one gets a second per MB more."""
+
+
+class SealingKey(Protocol):
+    """The token, logged in, with its certificate: everything a seal needs beside the document."""
+
+    @property
+    def template(self) -> cms.Template:
+        """The CMS that each seal is made from."""
+
+    @property
+    def environment(self) -> str:
+        """The token in words, for the transfer note."""
+
+    async def sign(self, attributes: bytes) -> bytes:
+        """Sign; raise TransientError whenever it cannot be done now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where one attempt works; the names hold id, attempt and a random part."""
+
+    source: Path
+    """The original, for the page worker."""
+    output: Path
+    """What the page worker writes."""
+    reading: Path
+    """The sealed file, for the page worker that compares."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sealed:
+    """What one seal came to."""
+
+    prepared: Prepared
+    sealed: Part
+    note: Part
+    findings: tuple[str, ...]
+
+
+class Sealer:
+    """Carries single documents from CLAIMED to FROZEN."""
+
+    def __init__(
+        self,
+        config: Config,
+        box_id: str,
+        spool: SpoolThread,
+        pages: Workers,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Nothing is started; the stage calls `seal` and `freeze`."""
+        self._config = config
+        self._box_id = box_id
+        self._spool = spool
+        self._pages = pages
+        self._clock = clock
+
+    def seconds(self, document: Document) -> float:
+        """Return how long one call of a page worker may take for *document*."""
+        return BASE_SECONDS + document.size / 1e6
+
+    async def seal(self, document: Document, key: SealingKey) -> Document:
+        """Take a CLAIMED document to FROZEN, or to where it has to go instead.
+
+        Raise TransientError when the token cannot sign now: the document is given
+        back untouched. Anything that was not foreseen goes up and ends the process.
+        """
+        head = await self._spool(Spool.begin, document, "seal", self._clock())
+        mark = f"{document.id}.{document.tries}.{secrets.token_hex(8)}"
+        places = _Places(
+            source=self._config.work_in / f"{mark}.original",
+            output=self._config.work_out / f"{mark}.prepared",
+            reading=self._config.work_in / f"{mark}.sealed",
+        )
+        sealed_at = self._clock()
+        try:
+            sealed = await self._seal(document, key, head, places, sealed_at)
+        except PermanentError as exc:
+            if exc.code == SICK:
+                # The token or the disk, most likely; counted, in case it is the document after all.
+                await self._spool(Spool.crashed, document, self._clock())
+                raise TransientError(exc.code, str(exc.args[0])) from exc
+            reason = str(exc.args[0])
+            return await self._spool(Spool.refuse, document, exc.code, reason, self._clock())
+        except WorkerDied:
+            return await self._spool(Spool.crashed, document, self._clock())
+        except TransientError:
+            await self._spool(Spool.give_back, document, self._clock())
+            raise
+        finally:
+            for path in (places.source, places.output, places.reading):
+                path.unlink(missing_ok=True)
+        facts = {
+            "kind": sealed.prepared.kind,
+            "images": sealed.prepared.images,
+            "findings": list(sealed.findings),
+            "ledger_hash": head.hash,
+            "certificate_sha256": str(Digest.of(key.template.certificate)),
+        }
+        document = await self._spool(
+            Spool.seal,
+            document,
+            sealed.sealed,
+            sealed.note,
+            facts,
+            utc_time(sealed.prepared.checked_at),
+            sealed_at,
+            self._clock(),
+        )
+        return await self._freeze(document, key)
+
+    async def freeze(self, document: Document, key: SealingKey) -> Document:
+        """Take a SEALED document to FROZEN: what an interruption left, or a release."""
+        await self._spool(Spool.begin, document, "freeze", self._clock())
+        return await self._freeze(document, key)
+
+    def original(self, document: Document) -> Path:
+        """Return where the scanner's bytes are."""
+        return self.folder(document) / f"original.{extension(document.kind)}"
+
+    def folder(self, document: Document) -> Path:
+        """Return the document's folder."""
+        return folder_of(self._config.documents, document.id)
+
+    async def _seal(
+        self,
+        document: Document,
+        key: SealingKey,
+        head: ledger.Head,
+        places: _Places,
+        sealed_at: datetime,
+    ) -> _Sealed:
+        await asyncio.to_thread(durable.link_or_copy, self.original(document), places.source)
+        template = key.template
+        note = self._note(document, key, head, sealed_at)
+        profile = self._config.profiles[document.profile]
+        seconds = self.seconds(document)
+        reply = await self._pages.call(
+            "prepare",
+            {
+                "source": str(places.source),
+                "target": str(places.output),
+                "max_pages": profile.max_pages,
+                "max_pixels": MAX_PIXELS,
+                "reserve": RESERVE,
+                "permissions": self._config.seal.permissions,
+                "note": transfernote.as_json(note),
+                "name": self._config.box.organisation,
+                "reason": profile.procedure,
+            },
+            seconds=seconds,
+        )
+        prepared = typed(Prepared, reply)
+        hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
+        digest = await asyncio.to_thread(gap.digest_around, places.output, hole)
+        attributes = cms.signed_attributes(template, digest)
+        seal = cms.assemble(template, attributes, await key.sign(attributes))
+        note = transfernote.completed(note, prepared.images, prepared.findings, prepared.checked_at)
+        xml = transfernote.as_xml(note)
+        await asyncio.to_thread(self._place, document, places, hole, seal, xml)
+        reply = await self._pages.call(
+            "readback",
+            {
+                "sealed": str(places.reading),
+                "original": str(places.source),
+                "kind": prepared.kind,
+                "max_pixels": MAX_PIXELS,
+            },
+            seconds=seconds,
+        )
+        found = typed(ReadBack, reply)
+        sealed = self.folder(document) / "sealed.pdf"
+        seen = await asyncio.to_thread(
+            gap.read_back, sealed, hole, found.byte_range, found.contents
+        )
+        # Both: what is in the file is a good seal, and it is the one that was made.
+        cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
+        if seen.signed != digest or found.images != prepared.images:
+            raise PermanentError(SICK, "the file on disk is not the one that was signed")
+        return _Sealed(
+            prepared=prepared,
+            sealed=gap.part_of(seen),
+            note=_part("note", "note.xml", xml),
+            findings=note.findings,
+        )
+
+    def _place(
+        self, document: Document, places: _Places, hole: gap.Gap, seal: bytes, xml: bytes
+    ) -> None:
+        sealed = self.folder(document) / "sealed.pdf"
+        durable.write_unsynced(sealed.with_name("note.xml"), xml)
+        gap.splice(places.output, hole, seal, sealed)
+        durable.link_or_copy(sealed, places.reading)
+
+    def _note(
+        self, document: Document, key: SealingKey, head: ledger.Head, sealed_at: datetime
+    ) -> transfernote.TransferNote:
+        profile = self._config.profiles[document.profile]
+        facts = certificate.describe(key.template.certificate, sealed_at)
+        return transfernote.TransferNote(
+            document=document.id,
+            box=self._config.box.name,
+            box_id=self._box_id,
+            organisation=self._config.box.organisation,
+            procedure=profile.procedure,
+            daemon=f"Scanseal {__version__}",
+            device=f"hot folder {document.hotfolder}",
+            hsm=key.environment,
+            certificate=f"{facts.subject}, serial {facts.serial}",
+            captured_at=utc_text(document.captured_at),
+            claimed_at=utc_text(document.claimed_at),
+            sealed_at=utc_text(sealed_at),
+            clock="host" if self._config.box.clock == "host" else document.clock,
+            original_sha256=str(document.digest),
+            original_size=document.size,
+            original_kind=document.kind,
+            ledger_hash=head.hash,
+        )
+
+    async def _freeze(self, document: Document, key: SealingKey) -> Document:
+        folder = self.folder(document)
+        head = await self._spool(Spool.head)
+        parts = sealed_parts(document)
+        manifest = self._manifest(document, parts, head)
+        digest = hashlib.sha256(manifest).digest()
+        template = key.template
+        attributes = cms.detached_attributes(template, digest, self._clock())
+        try:
+            signature = await key.sign(attributes)
+        except TransientError:
+            await self._spool(Spool.give_back, document, self._clock())
+            raise
+        seal = cms.assemble(template, attributes, signature)
+        cms.check(seal, digest, template.certificate, template.chain, detached=True)
+        await asyncio.to_thread(_write_manifest, folder, manifest, seal)
+        archive = (
+            *parts,
+            _part("manifest", "manifest.json", manifest),
+            _part("manifest-seal", "manifest.p7s", seal),
+        )
+        dms = tuple(part for part in parts if part.role == "sealed")
+        deliveries = [
+            (target.name, Role(target.role), dms if target.role == Role.DMS else archive)
+            for target in self._config.targets
+        ]
+        return await self._spool(Spool.freeze, document, deliveries, self._clock())
+
+    def _manifest(self, document: Document, parts: tuple[Part, ...], head: ledger.Head) -> bytes:
+        """Return what the archive's manifest says: the digest of every part, sealed as a whole."""
+        text = ledger.canonical(
+            {
+                "v": 1,
+                "document": document.id,
+                "box": self._config.box.name,
+                "box_id": self._box_id,
+                "organisation": self._config.box.organisation,
+                "profile": document.profile,
+                "procedure": self._config.profiles[document.profile].procedure,
+                "captured_at": utc_text(document.captured_at),
+                "claimed_at": utc_text(document.claimed_at),
+                "checked_at": utc_text(document.checked_at) if document.checked_at else None,
+                "sealed_at": utc_text(document.sealed_at) if document.sealed_at else None,
+                "clock": document.clock,
+                "images": document.images,
+                "findings": list(document.findings),
+                "parts": parts_json(parts),
+                "ledger": {"seq": head.seq, "hash": head.hash},
+            }
+        )
+        return text.encode() + b"\n"
+
+
+def sealed_parts(document: Document) -> tuple[Part, ...]:
+    """Return the parts of a sealed document that exist before its manifest."""
+    if document.sealed is None or document.note is None:
+        raise CorruptionError("database-damaged", f"{document.id} is sealed and has no seal")
+    name = f"original.{extension(document.kind)}"
+    return (
+        Part(role="original", file=name, digest=document.digest, size=document.size),
+        Part(role="sealed", file="sealed.pdf", digest=document.sealed, size=document.sealed_size),
+        Part(role="note", file="note.xml", digest=document.note, size=document.note_size),
+    )
+
+
+def _part(role: str, file: str, data: bytes) -> Part:
+    return Part(role=role, file=file, digest=Digest.of(data), size=len(data))
+
+
+def _write_manifest(folder: Path, manifest: bytes, seal: bytes) -> None:
+    durable.write_unsynced(folder / "manifest.json", manifest)
+    durable.write(folder / "manifest.p7s", seal)

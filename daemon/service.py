@@ -1,0 +1,308 @@
+"""The service: builds everything, runs it, and stops it so that nothing is in doubt.
+
+    run ─┬─ intake (per hot folder) ──▶ spool ──▶ turns/sealer ──▶ spool ──▶ sync
+         ├─ ledger files, spare workers, systemd's watchdog
+         └─ page, MQTT, control socket: they only look, or ask a stage
+
+A stage that ends with something that was not foreseen ends the process: the next
+start continues. A damaged database is looked at and shown, never worked with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daemon import hsm
+from daemon.alarms import Alarms
+from daemon.commands import Commands, status_of
+from daemon.control import Control
+from daemon.errors import ConfigError, CorruptionError, PersonNeeded
+from daemon.hotfolder import HotFolderStage
+from daemon.key import Key
+from daemon.lookout import Lookout
+from daemon.mqtt import Publisher
+from daemon.notify import Beats, Systemd
+from daemon.parts import Parts
+from daemon.sealer import Sealer
+from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.sync import Sync
+from daemon.targets.folder import FolderTarget
+from daemon.token import Token
+from daemon.turns import Turns
+from daemon.web import PageContext, start
+from daemon.workers import Limits, Worker, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+
+    from daemon.config import Config
+
+log = logging.getLogger("service")
+
+PAGE_LIMITS = Limits(memory_mb=1024)
+PAGE_WORKERS = 2
+EXPORT_SECONDS = 1.0
+"""The ledger's files follow the database in groups of this much time."""
+SPARE_SECONDS = 60.0
+"""So long a second page worker may have nothing to do before it is let go."""
+PAGE_RETRY_SECONDS = 10.0
+OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
+"""What systemd told this process, and no process below it has to know."""
+
+
+def now() -> datetime:
+    """Return the time of the box: the only place where a stage's clock comes from."""
+    return datetime.now(UTC)
+
+
+class Book:
+    """The spool as the token's login book."""
+
+    def __init__(self, spool: SpoolThread) -> None:
+        self._spool = spool
+
+    async def login_record(self, serial: str) -> Any:
+        """See Spool.login_record."""
+        return await self._spool(Spool.login_record, serial)
+
+    async def login_attempted(self, serial: str, now: datetime) -> None:
+        """See Spool.login_attempted."""
+        await self._spool(Spool.login_attempted, serial, now)
+
+    async def login_answered(self, serial: str, outcome: Any, code: str, now: datetime) -> None:
+        """See Spool.login_answered."""
+        await self._spool(Spool.login_answered, serial, outcome, code, now)
+
+    async def permit_login(self, serial: str, person: str, now: datetime) -> None:
+        """See Spool.permit_login."""
+        await self._spool(Spool.permit_login, serial, person, now)
+
+    async def export_ledger(self) -> None:
+        """See Spool.export_ledger."""
+        await self._spool(Spool.export_ledger)
+
+
+class Service:
+    """One running service on one state_dir."""
+
+    def __init__(self, config: Config, environment: Mapping[str, str]) -> None:
+        """Nothing is opened yet; *environment* is the one that systemd or a person gave."""
+        self._config = config
+        self._systemd = Systemd(environment)
+        self._pin = config.pin_file(environment.get("CREDENTIALS_DIRECTORY"))
+        self._vendor = {k: v for k, v in environment.items() if k not in OURS}
+        self._alarms = Alarms(now)
+        self._beats = Beats()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run until SIGTERM or SIGINT and return the exit code; raise what ended it otherwise."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        with _alone(self._config.state_dir):
+            _make_places(self._config)
+            try:
+                spool = await open_spool(self._config.state_dir, new=True)
+            except CorruptionError as exc:
+                return await self._only_show(exc)
+            try:
+                await self._work(spool)
+            finally:
+                await spool.close()
+        return os.EX_OK
+
+    async def _only_show(self, damage: CorruptionError) -> int:
+        """Say what is damaged, on page and MQTT, until stopped; touch nothing."""
+        log.critical("damaged code=%s", damage.code)
+        self._alarms.raise_(damage.code, detail=str(damage.args[0]))
+        parts = Parts(self._config)
+        lookout = Lookout(self._config, self._alarms, parts, now, readable=False)
+        await self._together(parts, lookout, "", {"status": _status_of(lookout)}, ())
+        return os.EX_IOERR
+
+    async def _work(self, spool: SpoolThread) -> None:
+        config = self._config
+        if missing := await spool(Spool.open_targets) - {t.name for t in config.targets}:
+            raise ConfigError(
+                tuple(f"[[target]] {name}: is missing, but has open deliveries" for name in missing)
+            )
+        for document_id in await spool(Spool.started, _boot_id(), now()):
+            log.warning("unclean-end document=%s", document_id)
+        box_id = await spool(Spool.box_id)
+        parts = Parts(config)
+        parts.pages = _page_workers(config)
+        parts.token_keeper = self._token(spool)
+        parts.key = Key(config, parts.token_keeper, config.work_out, self._alarms, now)
+        sealer = Sealer(config, box_id, spool, parts.pages, now)
+        turns = Turns(spool, sealer, parts.key, self._alarms, now, config.box.clock)
+        parts.turns = turns
+        parts.sync = self._sync(spool)
+        parts.intake = self._intake(spool)
+        lookout = Lookout(config, self._alarms, parts, now, readable=True)
+        commands = Commands(config, spool, parts, lookout)
+        self._connect(parts, turns)
+        await parts.intake.recover()
+        stages = (
+            ("intake", parts.intake.run()),
+            ("sealer", turns.run()),
+            ("sync", parts.sync.run()),
+            ("ledger", self._export(spool, parts)),
+        )
+        try:
+            await self._together(parts, lookout, box_id, commands.table(), stages)
+        finally:
+            await parts.token_keeper.close()
+            await parts.pages.stop()
+        await spool(Spool.stopped, now())
+
+    async def _together(
+        self,
+        parts: Parts,
+        lookout: Lookout,
+        box_id: str,
+        commands: Mapping[str, Any],
+        stages: Sequence[tuple[str, Coroutine[Any, Any, None]]],
+    ) -> None:
+        """Run the stages and the views until a stop is asked for, or one of them fails."""
+        tasks = [*stages, ("control", Control(self._config.socket, commands).run())]
+        if self._config.mqtt is not None and box_id:
+            parts.publisher = Publisher(
+                self._config.mqtt,
+                box=self._config.box.name,
+                box_id=box_id,
+                snapshot=lookout.snapshot,
+            )
+            self._alarms.changed = parts.publisher.changed
+            tasks.append(("mqtt", parts.publisher.run()))
+        if self._config.web is not None:
+            tasks.append(("web", self._serve(lookout)))
+        tasks.append(("watchdog", self._watch()))
+        running = [asyncio.create_task(work, name=name) for name, work in tasks]
+        stop = asyncio.create_task(self._stopping.wait(), name="stop")
+        try:
+            await asyncio.wait({*running, stop}, return_when=asyncio.FIRST_COMPLETED)
+            self._systemd.send("STOPPING=1")
+        finally:
+            for task in (*running, stop):
+                task.cancel()
+            ended = await asyncio.gather(*running, return_exceptions=True)
+            lookout.close()
+        for name, result in zip((t.get_name() for t in running), ended, strict=True):
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                log.critical("stage-failed stage=%s", name, exc_info=result)
+                raise result
+
+    async def _export(self, spool: SpoolThread, parts: Parts) -> None:
+        """Keep the ledger's files up, and let spare workers go: what is due now and then."""
+        beat = self._beats.of("ledger")
+        while True:
+            if await spool(Spool.export_ledger) and parts.publisher is not None:
+                parts.publisher.changed()
+            if parts.pages is not None:
+                await parts.pages.let_go(SPARE_SECONDS)
+            beat()
+            await asyncio.sleep(EXPORT_SECONDS)
+
+    async def _watch(self) -> None:
+        """Feed systemd's watchdog while every stage gets on."""
+        self._systemd.send("READY=1", "STATUS=sealing")
+        while True:
+            silent = self._beats.silent()
+            if silent:
+                log.error("silent stages=%s", ",".join(silent))
+            else:
+                self._systemd.send("WATCHDOG=1")
+            await asyncio.sleep((self._systemd.watchdog_seconds or 60.0) / 4)
+
+    async def _serve(self, lookout: Lookout) -> None:
+        """Serve the page until cancelled; an address that is taken is an alarm, not an end."""
+        section = self._config.web
+        assert section is not None
+        context = PageContext(
+            snapshot=lookout.snapshot,
+            database=self._config.state_dir / "spool.db",
+            language=self._config.box.language,
+            timezone=self._config.box.timezone,
+            listen=section.listen,
+        )
+        while True:
+            try:
+                stop = await start(context)
+            except OSError as exc:
+                self._alarms.raise_("page-unavailable", section.listen, exc.strerror or "")
+                await asyncio.sleep(PAGE_RETRY_SECONDS)
+                continue
+            self._alarms.clear("page-unavailable", section.listen)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await stop()
+
+    def _token(self, spool: SpoolThread) -> Token:
+        section = self._config.hsm
+        settings = hsm.HsmSettings(
+            module=section.module,
+            token=section.token,
+            key=section.key,
+            pin=self._pin,
+            timeout_seconds=section.timeout_seconds,
+        )
+        worker = hsm.hsm_worker(self._config.state_dir / "work", self._vendor)
+        return Token(
+            hsm.Hsm(worker, settings), Book(spool), padding=self._config.seal.padding, now=now
+        )
+
+    def _sync(self, spool: SpoolThread) -> Sync:
+        targets = {
+            section.name: FolderTarget(section.name, section.role, Path(section.path), now)
+            for section in self._config.targets
+        }
+        return Sync(spool, self._config.documents, targets, self._alarms, now)
+
+
+@contextlib.contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of the state_dir: two services on one spool would lose documents."""
+    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PersonNeeded(
+                "already-running", f"another service works on {state_dir}"
+            ) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _make_places(config: Config) -> None:
+    for path in (
+        config.documents,
+        config.state_dir / "ledger",
+        config.work_in,
+        config.work_out,
+    ):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _page_workers(config: Config) -> Workers:
+    place = config.work_out
+    return Workers(
+        [Worker("daemon.prepare", place=place, limits=PAGE_LIMITS) for _ in range(PAGE_WORKERS)]
+    )
+
+
+def _boot_id() -> str:
+    """Return the kernel's id of this boot: another one at the next start was a power cut."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

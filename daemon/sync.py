@@ -1,0 +1,331 @@
+"""Carries due deliveries to their targets, and knows how the targets are.
+
+    PENDING ──send──▶ SENDING ──acknowledge──▶ DELIVERED
+                       │  ▲
+                       │  └── postponed: a due time and a reason, no state
+                    reject──▶ REFUSED
+
+SENDING is committed before the first byte leaves. What is found in SENDING may have
+arrived: the target is asked for each part before that part is sent again (I3).
+
+Each target has a lane of its own, so a dead one stops no other (I8). A lane goes
+oldest first, a few at a time, past what is not due yet. While its target does not
+answer it probes with one document and waits longer each time. A delivery in whose
+step the daemon has ended goes first and alone, so that a second end is counted
+against the one that causes it.
+
+Not decided here: what a target is (targets/), and when a document is filed (spool).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from daemon import durable, lifecycle
+from daemon.document import Delivery, DeliveryState, State, folder_of
+from daemon.errors import PermanentError, TargetDisagrees, TransientError
+from daemon.lane import Lane
+from daemon.records import rows
+from daemon.spool import Spool
+from daemon.targets import OWN_COPY_DAMAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from daemon.alarms import Alarms
+    from daemon.document import Part, Receipt
+    from daemon.lane import TargetFacts
+    from daemon.spool import SpoolThread
+    from daemon.targets import Target
+
+log = logging.getLogger("sync")
+
+BATCH: Final = 64
+"""So many due deliveries are asked of the spool at once."""
+IDLE_SECONDS: Final = 5.0
+"""Each lane looks at least this often, whatever it was or was not told."""
+SHORTEST_SECONDS: Final = 0.05
+"""A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
+SUSPECT_SECONDS: Final = 30.0
+"""So long a suspect waits for the suspects of other targets, which may hang."""
+
+
+# -- one step of one delivery -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one step of a delivery ended."""
+
+    state: DeliveryState | None
+    """DELIVERED, REFUSED, SENDING (postponed), or None: it may not be sent any more."""
+    code: str = ""
+
+
+async def deliver(
+    spool: SpoolThread,
+    documents: Path,
+    delivery: Delivery,
+    target: Target,
+    clock: Callable[[], datetime],
+    jitter: float = 1.0,
+) -> Outcome:
+    """Move one delivery one step; it can be killed between any two lines.
+
+    Nothing is done if it is no longer as *delivery* says, or its document may not be
+    sent (HELD). What is not foreseen is not caught.
+    """
+    in_doubt = delivery.state is DeliveryState.SENDING  # a crash, or an answer we never got
+    begun = await spool(_begin, delivery, clock())
+    if begun is None:
+        return Outcome(None)
+    folder = folder_of(documents, begun.document)
+    try:
+        await asyncio.to_thread(_check_own, begun, folder)
+        receipts = [
+            await _carry(target, f"{begun.document}/{part.file}", part, folder, in_doubt=in_doubt)
+            for part in begun.parts
+        ]
+    except TransientError as exc:
+        due_at = clock() + lifecycle.backoff(begun.attempts + 1, jitter)
+        await spool(Spool.postpone, begun, due_at, exc.code, exc.args[0], clock())
+        return Outcome(DeliveryState.SENDING, exc.code)
+    except PermanentError as exc:
+        await spool(_reject, begun, exc, clock())
+        return Outcome(DeliveryState.REFUSED, exc.code)
+    proof = _proof(begun, receipts)
+    await asyncio.to_thread(durable.write, folder / f"receipt-{begun.target}.json", proof)
+    await spool(Spool.acknowledge, begun, receipts, clock())
+    return Outcome(DeliveryState.DELIVERED)
+
+
+async def _carry(target: Target, key: str, part: Part, folder: Path, *, in_doubt: bool) -> Receipt:
+    """Have one part at the target, and return what the target holds."""
+    receipt = await target.find(key, part.digest, part.size) if in_doubt else None
+    if receipt is None:
+        receipt = await target.put(key, folder / part.file, part.digest, part.size)
+    if (receipt.digest, receipt.size) != (part.digest, part.size):
+        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {key}")
+    return receipt
+
+
+def _begin(spool: Spool, delivery: Delivery, now: datetime) -> Delivery | None:
+    """On the spool's thread, so nothing comes between: look again, commit the intent."""
+    return spool.begin_delivery(delivery, now) if spool.sendable(delivery) else None
+
+
+def _reject(spool: Spool, delivery: Delivery, error: PermanentError, now: datetime) -> None:
+    """Give the delivery to a person; hold the whole document if our own copy is damaged."""
+    document = spool.document(delivery.document)
+    # Held first: after a crash in between, nothing of it is sent until a person has looked.
+    if error.code == OWN_COPY_DAMAGED and document.state is State.FROZEN:
+        spool.set_aside(document, error.code, error.args[0], now)
+    spool.reject(delivery, error.code, error.args[0], now)
+
+
+def _check_own(delivery: Delivery, folder: Path) -> None:
+    """Miss our own files before anybody is asked; put() hashes them while it sends."""
+    for part in delivery.parts:
+        try:
+            there = (folder / part.file).is_file()
+        except OSError:
+            there = False
+        if not there:
+            raise PermanentError(OWN_COPY_DAMAGED, f"{part.file} is not there any more")
+
+
+def _proof(delivery: Delivery, receipts: Sequence[Receipt]) -> bytes:
+    proof = {
+        "v": 1,
+        "document": delivery.document,
+        "target": delivery.target,
+        "role": delivery.role,
+        "receipts": rows.receipts_json(receipts),
+    }
+    return json.dumps(proof, indent=1, sort_keys=True).encode() + b"\n"
+
+
+# -- the stage ----------------------------------------------------------------------------
+
+
+class Sync:
+    """The delivering stage."""
+
+    def __init__(
+        self,
+        spool: SpoolThread,
+        documents: Path,
+        targets: Mapping[str, Target],
+        alarms: Alarms,
+        clock: Callable[[], datetime],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Nothing runs yet; *jitter* draws from 0 to 1."""
+        self._spool = spool
+        self._documents = documents
+        self._lanes = {name: Lane(target) for name, target in targets.items()}
+        self._alarms = alarms
+        self._clock = clock
+        self._jitter = jitter
+        self._look = asyncio.Event()
+        self._suspects = asyncio.Lock()
+        self._shown: set[str] = set()
+        self.beat: Callable[[], None] = lambda: None
+        """Called when every lane has shown since the last time that it gets on."""
+
+    def wake(self) -> None:
+        """Look now: a document was frozen or released."""
+        for lane in self._lanes.values():
+            lane.woken.set()
+        self._look.set()
+
+    def facts(self) -> tuple[TargetFacts, ...]:
+        """Return how the targets are."""
+        now = self._clock()
+        return tuple(lane.facts(now) for lane in self._lanes.values())
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what is on the way then is asked for by the next start."""
+        tasks = [asyncio.create_task(self._serve(lane)) for lane in self._lanes.values()]
+        tasks.append(asyncio.create_task(self._watch()))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _cancelled(tasks)
+
+    async def _serve(self, lane: Lane) -> None:
+        try:
+            while True:
+                lane.woken.clear()
+                lane.reap()
+                seconds = await self._begin_due(lane)
+                self._show(lane.target.name)
+                await _told(lane.woken, seconds)
+        finally:
+            await _cancelled(lane.flying.values())
+
+    async def _begin_due(self, lane: Lane) -> float:
+        """Begin what may be begun now; return for how many seconds there is nothing more to do."""
+        if pause := lane.pause(self._clock()):
+            return min(pause, IDLE_SECONDS)
+        while lane.room():
+            if not lane.queue:
+                found = await self._spool(Spool.due, lane.target.name, self._clock(), BATCH)
+                lane.queue.extend(d for d in found if d.document not in lane.flying)
+            if not lane.queue:
+                return await self._seconds_until_due(lane)
+            if lane.queue[0].tries and lane.flying:
+                break  # a suspect: when nothing else is on the way
+            self._begin(lane, lane.queue.popleft())
+        return IDLE_SECONDS
+
+    async def _seconds_until_due(self, lane: Lane) -> float:
+        due_at = await self._spool(Spool.next_due, lane.target.name)
+        if due_at is None:
+            return IDLE_SECONDS
+        left = (due_at - self._clock()).total_seconds()
+        return min(max(left, SHORTEST_SECONDS), IDLE_SECONDS)
+
+    def _begin(self, lane: Lane, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._one(lane, delivery))
+        task.add_done_callback(lambda _: lane.woken.set())
+        lane.begun(delivery, task, self._clock())
+
+    async def _one(self, lane: Lane, delivery: Delivery) -> None:
+        turn = bool(delivery.tries) and await self._turn_of_suspect()
+        try:
+            outcome = await deliver(
+                self._spool,
+                self._documents,
+                delivery,
+                lane.target,
+                self._clock,
+                self._jitter(),
+            )
+        finally:
+            if turn:
+                self._suspects.release()
+        self._learn(lane, delivery, outcome)
+
+    async def _turn_of_suspect(self) -> bool:
+        """Wait until no suspect of another target is on the way; return whether that is so."""
+        try:
+            async with asyncio.timeout(SUSPECT_SECONDS):
+                return await self._suspects.acquire()
+        except TimeoutError:
+            return False  # the other target hangs; it must not stop this one (I8)
+
+    # -- how the targets are --------------------------------------------------------------
+
+    def _learn(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
+        """Draw conclusions about the target from how one delivery ended."""
+        name = lane.target.name
+        if outcome.state is DeliveryState.SENDING:
+            if lane.failed(outcome.code, self._clock(), self._jitter()):
+                log.warning("target-fails target=%s code=%s", name, outcome.code)
+            return
+        if outcome.state is DeliveryState.REFUSED:
+            log.warning(
+                "delivery-refused target=%s document=%s code=%s",
+                name,
+                delivery.document,
+                outcome.code,
+            )
+            self._look.set()
+        if outcome.state is None or outcome.code == OWN_COPY_DAMAGED:
+            return  # the target was not asked, or it is not the target's fault
+        if lane.answered():
+            log.info("target-answers target=%s", name)
+            self._look.set()
+
+    async def _watch(self) -> None:
+        """Keep the alarms as the targets are."""
+        while True:
+            self._look.clear()
+            counts = await self._spool(Spool.counts)
+            now = self._clock()
+            for name, lane in self._lanes.items():
+                refused = counts.get(f"delivery:{name}", {}).get(DeliveryState.REFUSED, 0)
+                self._alarm("delivery-refused", name, str(refused) if refused else "")
+                self._alarm("target-unreachable", name, lane.unreachable(now))
+            self._show("")
+            await _told(self._look, IDLE_SECONDS)
+
+    def _alarm(self, code: str, instance: str, detail: str) -> None:
+        if detail:
+            self._alarms.raise_(code, instance, detail)
+        else:
+            self._alarms.clear(code, instance)
+
+    def _show(self, who: str) -> None:
+        """Beat once everybody has shown: one lane that turns says nothing about the others."""
+        self._shown.add(who)
+        if len(self._shown) > len(self._lanes):
+            self._shown.clear()
+            self.beat()
+
+
+async def _told(event: asyncio.Event, seconds: float) -> None:
+    """Wait for *event*, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel *tasks* and wait until they have ended."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)

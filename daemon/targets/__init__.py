@@ -1,0 +1,62 @@
+"""What a place has to promise that documents are delivered to.
+
+A delivery has parts, and each part has a key: `<document id>/<file>`. A key names
+the same bytes for ever. Whoever does not know whether a part has arrived asks with
+`find` before anything is sent again (I3).
+
+One module here per kind of target; tests/contract/test_targets.py holds each of
+them to these promises.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from daemon.document import is_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daemon.document import Digest, Receipt, Role
+
+OWN_COPY_DAMAGED: Final = "own-copy-damaged"
+"""The code of a PermanentError that is about the file on this box, not about the target."""
+
+AT_ONCE: Final = 4
+"""So many deliveries to one target are in work at the same time."""
+
+
+class Target(Protocol):
+    """A place that each document must reach exactly once.
+
+    Whatever goes wrong over there, or with our own file, is raised as a
+    TransientError or a PermanentError, and as nothing else.
+    """
+
+    name: str
+    role: Role
+
+    async def find(self, key: str, digest: Digest, size: int) -> Receipt | None:
+        """Return the receipt if this target holds *key*, or None if it does not hold it.
+
+        A receipt is given only after what is held was compared with *digest* and
+        *size*, and is durable; TargetDisagrees if something else is held under *key*.
+        """
+
+    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
+        """Store *file* under *key*; return only once the target has it durably.
+
+        Size and digest in the receipt were read back from what the target stored.
+        Repeating it is harmless; what is there is never overwritten: TargetDisagrees
+        if that is something else. The file is hashed while it is sent: if it cannot
+        be read or is not *digest*, that is damage on our side, PermanentError
+        `own-copy-damaged`, and nothing remains at the target.
+        """
+
+
+def split(key: str) -> tuple[str, str]:
+    """Return document id and file name of *key*; a key of another form is a bug of ours."""
+    document_id, _, file = key.partition("/")
+    if not is_id(document_id) or not file or file.startswith(".") or "/" in file or "\0" in file:
+        raise ValueError("not a key: <document id>/<file>")
+    return document_id, file

@@ -1,0 +1,355 @@
+"""Keeps the token usable, and never presents a PIN more often than allowed (I6).
+
+    starting ──ensure──▶ ready ──a failed signature, a failed probe──▶ unavailable
+                           ▲                                              │
+                           └──────── again, at most every 30 s ───────────┘
+    needs-person: looked at again as often, but no PIN is presented unless the
+    rule says so; `permit` lets one more try happen.
+
+One login is: commit the attempt, have the ledger files fsynced, C_Login, commit
+the answer. Killed in between, the next start finds an attempt without an answer
+and counts it: a card locks after three, and nobody knows whether it saw this one.
+The record is kept per serial number, outlives restarts, and holds no PIN.
+
+A document has no part in any of this. Whatever goes wrong here leaves as
+TransientError, also what only a person can mend: the document waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
+
+from daemon.errors import PermanentError, PersonNeeded, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from daemon.document import Digest
+    from daemon.hsm import KeyFacts, TokenFacts
+    from daemon.records.logins import LoginRecord
+
+Outcome = Literal["accepted", "rejected", "failed"]
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 30.0
+"""So long after the beginning of one try to get ready the next may begin (lessons.md 3.2)."""
+MOST_DOUBLINGS: Final = 5
+QUIET_SECONDS: Final = 20.0
+"""After so long without a signature the token is probed: some end an idle session after 30 s."""
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "pin-rejected": "rejected",
+    "pin-expired": "rejected",
+    "pin-locked": "rejected",
+    "pin-not-set": "failed",
+    "pin-file-missing": "failed",
+    "pin-file-open": "failed",
+    "pin-file-unusable": "failed",
+    "not-logged-in": "failed",
+    "mechanism-missing": "failed",
+    "hsm-refused": "failed",
+    "hsm-error": "failed",
+    "token-missing": "failed",
+}
+"""What is known of an attempt that ended so. All else may have been counted and stays open."""
+STILL_LOGGED_IN: Final = frozenset(
+    {"key-missing", "key-ambiguous", "key-unusable", "mechanism-missing", "hsm-refused"}
+)
+"""Trouble that a new login would not mend, so none is spent on it."""
+PERMITTABLE: Final = frozenset(
+    {"pin-rejected", "pin-expired", "pin-final-try", "pin-attempts-unresolved"}
+)
+
+
+class LoginBook(Protocol):
+    """The part of the spool that remembers logins; each method is one transaction."""
+
+    async def login_record(self, serial: str) -> LoginRecord:
+        """Return what is known; a serial never seen is a record with nothing in it."""
+
+    async def login_attempted(self, serial: str, now: datetime) -> None:
+        """Commit that an attempt begins; it uses up a permission."""
+
+    async def login_answered(self, serial: str, outcome: Outcome, code: str, now: datetime) -> None:
+        """Commit what became of it: no attempt is open any more."""
+
+    async def permit_login(self, serial: str, person: str, now: datetime) -> None:
+        """Commit that a person asked for one more try."""
+
+    async def export_ledger(self) -> None:
+        """Return once every committed ledger line is in the files and fsynced."""
+
+
+class KeyDevice(Protocol):
+    """What `hsm.Hsm` promises, as far as it is used here."""
+
+    async def open(self) -> TokenFacts:
+        """Start afresh and find the token, without a login."""
+
+    async def login(self) -> None:
+        """Present the PIN once."""
+
+    async def find_key(self) -> KeyFacts:
+        """Find the key, logged in."""
+
+    async def probe(self) -> None:
+        """Return if the token is there and logged in."""
+
+    async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
+        """Sign."""
+
+    async def close(self) -> None:
+        """End the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What the page shows."""
+
+    name: Literal["starting", "ready", "needs-person", "unavailable"]
+    code: str = ""
+    detail: str = ""
+
+
+def may_login(record: LoginRecord, facts: TokenFacts) -> str | None:
+    """Return None if the PIN may be presented now, else the code that says why not.
+
+    A person's permission covers everything but a locked PIN, which no try can open.
+
+    Flags without a rejection of ours mean that somebody else mistyped, or that our
+    records are gone. COUNT_LOW alone: allowed. Ours is most likely the right PIN,
+    which clears the flag, and if not, at least one try is left after it: this is not
+    the last one. FINAL_TRY: not allowed. If ours is wrong the card is dead, and of
+    that a machine in a cupboard does not decide; a person can look at the PIN first.
+
+    One attempt without an answer (a power cut, a hung library) allows one more only
+    while the token shows no wrong try at all; else it may have been that one.
+    """
+    if facts.pin_locked:
+        return "pin-locked"
+    if record.permitted:
+        return None
+    if record.rejected:
+        return "pin-rejected"
+    if facts.pin_final_try:
+        return "pin-final-try"
+    if record.unresolved > 1 or (record.unresolved and facts.pin_count_low):
+        return "pin-attempts-unresolved"
+    return None
+
+
+def book_key(facts: TokenFacts) -> str:
+    """Return under which name the record is kept: some tokens tell no serial number."""
+    return facts.serial or f"label:{facts.label}"
+
+
+def _why(code: str, record: LoginRecord, facts: TokenFacts) -> str:
+    """Say what a person has to know before asking for another try: what the token shows now."""
+    shown = "no wrong PIN since the last good one"
+    if facts.pin_locked:
+        shown = "that the PIN is locked"
+    elif facts.pin_final_try:
+        shown = "that the next wrong PIN locks it"
+    elif facts.pin_count_low:
+        shown = "that a wrong PIN was tried"
+    known = f"{record.unresolved} tries without an answer"
+    if code == "pin-rejected":
+        known = "the PIN was rejected"
+    return f"{known}; the token {book_key(facts)} shows {shown}"
+
+
+T = TypeVar("T")
+
+
+class Token:
+    """One token, one key, ready to sign or with a reason why not."""
+
+    def __init__(
+        self,
+        device: KeyDevice,
+        book: LoginBook,
+        *,
+        padding: str = "pss",
+        check: Callable[[TokenFacts, KeyFacts], None] = lambda _token, _key: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take over *device*.
+
+        *check* is called each time a key was found, before it is used: it raises
+        PermanentError if this is not the key that the certificate belongs to.
+        *clock* is monotonic and measures pauses only; *now* is what gets written down.
+        """
+        self._device = device
+        self._book = book
+        self._padding = padding
+        self.check = check
+        self._now = now
+        self._clock = clock
+        self.state = TokenState("starting")
+        self.facts: TokenFacts | None = None
+        self.key: KeyFacts | None = None
+        self._logged_in = False
+        self._changing = asyncio.Lock()
+        self._presenting = asyncio.Lock()
+        self._life = 0
+        """Counts the processes that were given up: trouble of an old one is no news."""
+        self._logins = 0
+        """Logins since the last good signature: the more, the longer the pause."""
+        self._not_before = clock()
+        self._heard_at = clock()
+
+    @property
+    def scheme(self) -> str:
+        """How the key signs; known once it was found."""
+        if self.key is not None and self.key.kind == "ec":
+            return "ecdsa"
+        return "rsa-pss-sha256" if self._padding == "pss" else "rsa-pkcs1v15-sha256"
+
+    async def ensure(self) -> None:
+        """Return once the key can be used; raise TransientError with the reason if it cannot.
+
+        Called before each signature, and now and then by the service: while all is
+        well that probes a token that had nothing to do.
+        """
+        async with self._changing:
+            if self.state.name == "ready":
+                if self._clock() - self._heard_at < QUIET_SECONDS:
+                    return
+                try:
+                    await self._device.probe()
+                except (TransientError, PermanentError) as exc:
+                    await self._lost(exc)
+                else:
+                    self._heard_at = self._clock()
+                    return
+            await self._recover()
+
+    async def sign(self, digest: Digest, data: bytes) -> bytes:
+        """Return the key's signature over *digest*, which is the SHA-256 of *data*."""
+        for again in (True, False):
+            await self.ensure()
+            life = self._life
+            try:
+                signature = await self._sign(digest, data)
+            except (TransientError, PermanentError) as exc:
+                async with self._changing:
+                    if life == self._life:
+                        await self._lost(exc)
+                # A process that was replaced while it was idle has signed nothing:
+                # the document need not wait for its next turn.
+                if exc.code == "not-logged-in" and again:
+                    continue
+                raise TransientError(exc.code, exc.args[0]) from exc
+            break
+        self._logins = 0
+        self._heard_at = self._clock()
+        return signature
+
+    async def permit(self, person: str) -> None:
+        """Let the next `ensure` try the PIN once more.
+
+        Raise PersonNeeded if that is not what this token waits for: a permission
+        that lies about would be used after some later rejection.
+        """
+        async with self._changing:
+            state = self.state
+            if state.name != "needs-person" or state.code not in PERMITTABLE or not self.facts:
+                raise PersonNeeded(
+                    "login-not-waiting", f"the token is {state.name} {state.code}".rstrip()
+                )
+            await self._book.permit_login(book_key(self.facts), person, self._now())
+            self._not_before = self._clock()
+
+    async def close(self) -> None:
+        """End the process; waits for an answer that was asked for."""
+        async with self._changing:
+            self._logged_in = False
+            self._life += 1
+            self.state = TokenState("starting")
+            await self._device.close()
+
+    async def _recover(self) -> None:
+        begun = self._clock()
+        if begun < self._not_before:
+            raise TransientError(self.state.code or "not-logged-in", self.state.detail)
+        try:
+            if not self._logged_in:
+                await self._log_in()
+            self.key = await self._device.find_key()
+            if self.facts is not None:
+                self.check(self.facts, self.key)
+        except (TransientError, PermanentError) as exc:
+            await self._lost(exc)
+            raise TransientError(exc.code, exc.args[0]) from exc
+        finally:
+            doublings = min(max(self._logins - 1, 0), MOST_DOUBLINGS)
+            self._not_before = begun + PAUSE_SECONDS * 2**doublings
+        self._heard_at = self._clock()
+        self._become(TokenState("ready"))
+
+    async def _log_in(self) -> None:
+        self.facts = await self._device.open()
+        await self._present(self._device.login)
+        self._logged_in = True
+
+    async def _sign(self, digest: Digest, data: bytes) -> bytes:
+        if self.key is None or not self.key.always_authenticate:
+            return await self._device.sign(self.scheme, digest, data)
+        return await self._present(lambda: self._device.sign(self.scheme, digest, data))
+
+    async def _present(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Do what presents the PIN, between the two commits, and to its end.
+
+        Also when cancelled: a stop of the service in the middle would leave an
+        attempt without an answer, and the second one needs a person.
+        """
+        asked = asyncio.ensure_future(self._accounted(ask))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            await asyncio.wait({asked})
+            if not asked.cancelled():
+                asked.exception()  # it has been written down; nobody is left to hear it
+            raise
+
+    async def _accounted(self, ask: Callable[[], Awaitable[T]]) -> T:
+        async with self._presenting:
+            assert self.facts is not None
+            serial = book_key(self.facts)
+            record = await self._book.login_record(serial)
+            code = may_login(record, self.facts)
+            if code is not None:
+                raise PermanentError(code, _why(code, record, self.facts))
+            await self._book.login_attempted(serial, self._now())
+            await self._book.export_ledger()
+            self._logins += 1
+            try:
+                answer = await ask()
+            except (TransientError, PermanentError) as exc:
+                outcome = OUTCOMES.get(exc.code)
+                if outcome is not None:
+                    await self._book.login_answered(serial, outcome, exc.code, self._now())
+                raise
+            await self._book.login_answered(serial, "accepted", "", self._now())
+            return answer
+
+    async def _lost(self, exc: TransientError | PermanentError) -> None:
+        """Say what is wrong, and give the process up unless its login is still good."""
+        if exc.code not in STILL_LOGGED_IN:
+            self._logged_in = False
+            self._life += 1
+            await self._device.close()
+        name: Literal["needs-person", "unavailable"]
+        name = "needs-person" if isinstance(exc, PermanentError) else "unavailable"
+        self._become(TokenState(name, exc.code, exc.args[0]))
+
+    def _become(self, state: TokenState) -> None:
+        if (state.name, state.code) != (self.state.name, self.state.code):
+            log.info("token state=%s code=%s", state.name, state.code or "-")
+        self.state = state

@@ -1,0 +1,151 @@
+"""The transfer note (Transfervermerk) of one scan, as a value, as XMP and as XML.
+
+What BSI TR-03138 (RESISCAN) asks for in A.NB.4, letter by letter:
+
+    a  creator                                creator, organisation
+    b  technical, organisational environment  box, daemon, device, hsm, certificate, procedure
+    c  anomalies                              findings
+    d  time of capture                        captured_at; beside it the other times (footnote 33)
+    e  result of the quality check            quality, images
+    f  statement of being a scan product      match_de, match_en
+
+It goes into the sealed file as XMP and beside it as `note.xml`; both come from
+the same value. Nothing here reads a clock, opens a file, or knows the name that
+the file had: that is personal, and the note goes to the archive for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NAMESPACE: Final = "urn:scanseal:transfernote:1"
+UNKNOWN: Final = "unknown"
+"""The creator, while nobody told us who scanned."""
+OPERATOR_UNKNOWN: Final = "operator-unknown"
+"""The finding that goes with it: a note must name a person, and this one cannot."""
+
+OUTSTANDING: Final = "quality check outstanding, addendum follows"
+MATCH_DE: Final = (
+    "Dieses Dokument ist ein Scanprodukt. Es gibt die gescannte Vorlage bildlich und inhaltlich "
+    "wieder; daran wurde nach dem Scannen nichts verändert."
+)
+MATCH_EN: Final = (
+    "This document is a scan product. It matches the scanned paper in image and content; "
+    "nothing of it was changed after scanning."
+)
+
+_NOT_XML: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (2.2) cannot hold; a token's label may hold anything. Nor a carriage return, which
+would come back as a line feed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferNote:
+    """One transfer note; each time is RFC 3339 in UTC, as `document.utc_text` writes it."""
+
+    document: str
+    """The document's id."""
+    box: str
+    """The box's name."""
+    box_id: str
+    organisation: str
+    creator: str = UNKNOWN
+    """Who scanned: a person, or a name that leads to one without delay."""
+    procedure: str
+    """The procedure's documentation, with its version."""
+    daemon: str
+    """Name and version of this program."""
+    device: str
+    """Where the scan came in: `hot folder <name>`."""
+    hsm: str
+    """The token in words: model, firmware, serial number."""
+    certificate: str
+    """The seal certificate's subject and serial number."""
+    images: int = 0
+    """How many images (Abbilder) the document has."""
+    findings: tuple[str, ...] = ()
+    """Codes of whatever a person should know; never empty while the creator is unknown."""
+    captured_at: str
+    captured_source: str = "file-mtime"
+    """Where captured_at comes from."""
+    claimed_at: str
+    checked_at: str = ""
+    """When a worker had looked at every page."""
+    sealed_at: str
+    """The sealing time that the signature claims, too."""
+    clock: str
+    """How far the times can be trusted: sure, unsure, or host (a virtual machine's)."""
+    quality: str = OUTSTANDING
+    """The result of the quality check, completeness included."""
+    match_de: str = MATCH_DE
+    match_en: str = MATCH_EN
+    original_sha256: str
+    original_size: int
+    original_kind: str
+    ledger_hash: str
+    """The newest hash of the custody ledger: the seal anchors the chain."""
+
+    def __post_init__(self) -> None:
+        """Add the finding that every note without a person carries."""
+        if self.creator == UNKNOWN and OPERATOR_UNKNOWN not in self.findings:
+            object.__setattr__(self, "findings", (OPERATOR_UNKNOWN, *self.findings))
+        if not self.quality:
+            raise ValueError("a transfer note without a result of the quality check")
+
+
+def completed(
+    note: TransferNote, images: int, findings: Iterable[str], checked_at: str
+) -> TransferNote:
+    """Return *note* with what only looking at the pages could tell; each finding stands once."""
+    together = tuple(dict.fromkeys((*note.findings, *findings)))
+    return replace(note, images=images, findings=together, checked_at=checked_at)
+
+
+def as_json(note: TransferNote) -> dict[str, Any]:
+    """Return the note as JSON can hold it, for a worker's pipe."""
+    return asdict(note) | {"findings": list(note.findings)}
+
+
+def from_json(value: Mapping[str, Any]) -> TransferNote:
+    """Return the note that `as_json` wrote; raise TypeError for anything else."""
+    return TransferNote(**{**value, "findings": tuple(value.get("findings", ()))})
+
+
+def names() -> tuple[str, ...]:
+    """Return every field's name, as it stands in XMP and XML, in the order of the note."""
+    return tuple(field.name for field in fields(TransferNote))
+
+
+def as_xmp(note: TransferNote) -> dict[str, str]:
+    """Return the note as simple XMP properties: a text under each field's name.
+
+    The texts hold nothing that XML cannot, but are not escaped.
+    """
+    return {name: _text(getattr(note, name)) for name in names()}
+
+
+def as_xml(note: TransferNote) -> bytes:
+    """Return the note as an XML document, the same bytes for the same note."""
+    root = ET.Element("TransferNote", {"xmlns": NAMESPACE, "version": "1"})
+    for name in names():
+        value = getattr(note, name)
+        if isinstance(value, tuple):
+            element = ET.SubElement(root, name)
+            for item in value:
+                ET.SubElement(element, "finding").text = _text(item)
+        else:
+            ET.SubElement(root, name).text = _text(value)
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _text(value: object) -> str:
+    text = " ".join(value) if isinstance(value, tuple) else str(value)
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

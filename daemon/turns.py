@@ -1,0 +1,164 @@
+"""Whose turn it is to be sealed: oldest first, a few at once, suspects alone.
+
+A suspect is a document in whose step the daemon, or its page worker, has ended
+before. It runs first and by itself, so that a second end is counted against the
+one that causes it and against no other (I8).
+
+While the key cannot be used, or the clock cannot be trusted, nothing is begun;
+intake and delivery go on, and an alarm says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from daemon import clock as clocks
+from daemon.document import Document, State
+from daemon.errors import TransientError
+from daemon.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from daemon.alarms import Alarms
+    from daemon.key import Key
+    from daemon.sealer import Sealer
+    from daemon.spool import SpoolThread
+
+AT_ONCE = 4
+"""Documents in work: one in a page worker, one at the token, one at the disk, one to spare."""
+BATCH = 64
+"""So many are asked of the spool at once."""
+IDLE_SECONDS = 5.0
+"""The stage looks at least this often, whatever it was or was not told."""
+
+
+class Turns:
+    """The sealing stage."""
+
+    def __init__(
+        self,
+        spool: SpoolThread,
+        sealer: Sealer,
+        key: Key,
+        alarms: Alarms,
+        clock: Callable[[], datetime],
+        policy: str,
+    ) -> None:
+        """Nothing runs yet; *policy* is `[box] clock`."""
+        self._spool = spool
+        self._sealer = sealer
+        self._key = key
+        self._alarms = alarms
+        self._clock = clock
+        self._policy = policy
+        self._wake = asyncio.Event()
+        self._running: dict[str, tuple[asyncio.Task[None], float]] = {}
+        self._paused_until = 0.0
+        self.frozen: Callable[[], None] = lambda: None
+        """Called when a document is ready to be delivered."""
+        self.refused: Callable[[], None] = lambda: None
+        """Called when a document was refused: a copy of it is due."""
+        self.beat: Callable[[], None] = lambda: None
+        """Called as long as everything that runs is within its time."""
+        self.clock_problem = ""
+
+    def wake(self) -> None:
+        """Look now: something was claimed or released."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Seal until cancelled; what is in work then is finished by the next start."""
+        try:
+            while True:
+                self._wake.clear()
+                busy = await self._turn()
+                if self._in_time():
+                    self.beat()
+                await self._something(idle=not busy)
+        finally:
+            for task, _ in self._running.values():
+                task.cancel()
+            await asyncio.gather(*(t for t, _ in self._running.values()), return_exceptions=True)
+
+    async def _turn(self) -> bool:
+        """Begin what can be begun; return whether there may be more to do at once."""
+        self._reap()
+        if time.monotonic() < self._paused_until or not await self._may_seal():
+            return bool(self._running)
+        waiting = [
+            document
+            for state in (State.SEALED, State.CLAIMED)
+            for document in await self._spool(Spool.in_state, state, BATCH)
+            if document.id not in self._running
+        ]
+        suspects = [document for document in waiting if document.tries]
+        if suspects:
+            if not self._running:
+                self._begin(suspects[0])
+            return True
+        for document in waiting:
+            while len(self._running) >= AT_ONCE:
+                await self._something(idle=False)
+                self._reap()
+                if time.monotonic() < self._paused_until:
+                    return True
+            self._begin(document)
+            self.beat()
+        return bool(waiting)
+
+    def _begin(self, document: Document) -> None:
+        # Two page-worker calls, and what the token and the disk take beside them.
+        allowed = 2 * self._sealer.seconds(document) + 600.0
+        task = asyncio.create_task(self._one(document), name=f"seal {document.id}")
+        task.add_done_callback(lambda _: self._wake.set())
+        self._running[document.id] = (task, time.monotonic() + allowed)
+
+    async def _one(self, document: Document) -> None:
+        try:
+            work = self._sealer.seal if document.state is State.CLAIMED else self._sealer.freeze
+            after = await work(document, self._key)
+        except TransientError as exc:
+            # The token, not the document: the key finds out what it is before the next.
+            self._alarms.raise_("sealing-paused", detail=exc.code)
+            self._paused_until = time.monotonic() + IDLE_SECONDS
+            return
+        self._alarms.clear("sealing-paused")
+        if after.state is State.FROZEN:
+            self.frozen()
+        elif after.state is State.REFUSED:
+            self.refused()
+
+    def _reap(self) -> None:
+        """Let go of what has ended; what was not foreseen goes up and ends the process."""
+        for document_id, (task, _) in list(self._running.items()):
+            if task.done():
+                del self._running[document_id]
+                task.result()
+
+    def _in_time(self) -> bool:
+        now = time.monotonic()
+        return all(now < until for _, until in self._running.values())
+
+    async def _may_seal(self) -> bool:
+        now = self._clock()
+        newest = await self._spool(Spool.newest_line_at)
+        self.clock_problem = clocks.gate(self._policy, clocks.look(), now, newest)
+        if self.clock_problem:
+            self._alarms.raise_("clock-unsure", detail=self.clock_problem)
+            return False
+        self._alarms.clear("clock-unsure")
+        return await self._key.usable()
+
+    async def _something(self, *, idle: bool) -> None:
+        """Wait until told, until something has ended, or until it is time to look again."""
+        waits: set[asyncio.Task[object]] = {asyncio.create_task(self._wake.wait())}
+        try:
+            await asyncio.wait(waits, timeout=IDLE_SECONDS if idle or self._running else 0.05)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._wake.clear()

@@ -1,0 +1,23 @@
+"""Fixtures of the tests that start the whole service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contrib.demo import scans
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ["tests.system.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def big_pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PDF of 150 pages: long enough in the page worker to be seen from outside."""
+    page = scans.jpeg_page(7, title="Anlage")
+    path = tmp_path_factory.mktemp("big") / "big.pdf"
+    path.write_bytes(scans.pdf_of([page] * 150))
+    return path

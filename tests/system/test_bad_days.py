@@ -1,0 +1,201 @@
+"""What bad input and bad days get: a code, a sentence and a remedy, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pikepdf
+import pytest
+
+from daemon.document import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.system.box import Box
+
+
+def encrypted(source: Path, target: Path) -> None:
+    with pikepdf.open(source) as pdf:
+        pdf.save(target, encryption=pikepdf.Encryption(owner="o", user="u"))
+
+
+def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(
+    make_box: Callable[..., Box], drawn: dict[str, Path], tmp_path: Path
+) -> None:
+    """Unknown, empty, cut off, encrypted and signed files: each its code, a copy, the original."""
+    box = make_box().start()
+    box.drop(drawn["brief.pdf"], "first.pdf")
+    box.wait(box.at_rest(1), "the first is filed")
+    (first,) = box.documents()
+    bad = {
+        "notes.txt": b"this is no scan",
+        "empty.pdf": b"",
+        "cut.pdf": drawn["brief.pdf"].read_bytes()[:-2000],
+        "signed.pdf": (box.root / "dms" / first.id / "sealed.pdf").read_bytes(),
+    }
+    encrypted(drawn["brief.pdf"], tmp_path / "locked.pdf")
+    bad["locked.pdf"] = (tmp_path / "locked.pdf").read_bytes()
+    for name, content in bad.items():
+        (box.root / "hot" / name).write_bytes(content)
+    box.drop(drawn["foto.jpg"], "last.jpg")
+
+    box.wait(box.at_rest(len(bad) + 2), "all at rest")
+    rejected = box.root / "hot" / "rejected"
+    box.wait(lambda: len(list(rejected.glob("*.txt"))) >= len(bad), "the way back")
+
+    refused = [d for d in box.documents() if d.state is State.REFUSED]
+    assert sorted(d.code for d in refused) == sorted(
+        ["format-unknown", "file-empty", "file-incomplete", "already-signed", "pdf-encrypted"]
+    )
+    assert sum(d.state is State.FILED for d in box.documents()) == 2
+    for document in refused:
+        (original,) = box.folder(document).glob("original.*")
+        (copy,) = [
+            path
+            for path in rejected.iterdir()
+            if document.id[-8:] in path.name
+            and path.suffix != ".txt"
+            or path.name == f"notes~{document.id[-8:]}.txt"
+        ] or [None]
+        assert copy is not None or document.code == "format-unknown"
+        assert original.read_bytes() in bad.values()
+    status = box.status()
+    assert status["refused"] == len(bad)
+    page = json.dumps(status)
+    assert not any(name in page for name in bad)
+
+
+def test_a_wrong_pin_is_tried_once_and_only_a_person_asks_again(
+    make_box: Callable[..., Box], drawn: dict[str, Path], seal_token: object, tmp_path: Path
+) -> None:
+    """One try, service up, intake on; the right PIN in the file changes nothing by itself (I6)."""
+    pin = tmp_path / "pin"
+    pin.write_text("000000")
+    pin.chmod(0o400)
+    box = make_box(pin=pin).start()
+    box.wait(lambda: "pin-rejected" in box.alarms(), "the alarm")
+    box.drop(drawn["brief.pdf"])
+    box.wait(lambda: len(box.documents()) == 1, "intake goes on")
+    assert box.stop() == 0
+    box.start()
+    box.wait(lambda: "pin-rejected" in box.alarms(), "the alarm again, after a restart")
+
+    def attempts() -> int:
+        return sum('"event":"login-attempt"' in line for line in box.reader().chain())
+
+    assert attempts() == 1
+    assert box.documents()[0].state is State.CLAIMED
+    pin.unlink()
+    shutil.copy(box.token.pin, pin)
+    assert box.command("hsm", "retry-login").returncode == 0
+    box.wait(box.at_rest(1), "sealed after a person asked")
+    assert attempts() == 2
+    assert "pin-rejected" not in box.alarms()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"label": "no-such-token"}, "token-missing"),
+        ({"module": "/nonexistent/module.so"}, "hsm-module-missing"),
+        ({"key": "no-such-key"}, "key-missing"),
+    ],
+)
+def test_a_missing_token_module_or_key_is_named(
+    make_box: Callable[..., Box],
+    drawn: dict[str, Path],
+    options: dict[str, str],
+    code: str,
+) -> None:
+    """The service is up, the scan is ours and safe, and the alarm says which thing is missing."""
+    box = make_box(**options).start()
+    box.drop(drawn["brief.pdf"])
+
+    box.wait(lambda: code in box.alarms(), code)
+    box.wait(lambda: len(box.documents()) == 1, "intake goes on")
+    assert box.documents()[0].state is State.CLAIMED
+    assert box.stop() == 0
+
+
+def test_a_target_that_is_away_loses_nothing_and_recovers(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """The archive's folder is gone for a while: the DMS gets its file, the rest waits."""
+    box = make_box()
+    (box.root / "archive").rmdir()
+    box.start()
+    box.drop(drawn["brief.pdf"])
+    box.wait(lambda: any((box.root / "dms").glob("*/sealed.pdf")), "the DMS has it")
+    (document,) = box.documents()
+    assert document.state is State.FROZEN
+    assert not (box.root / "archive").exists()
+
+    (box.root / "archive").mkdir()
+    box.wait(box.at_rest(1), "filed after all")
+    assert len(list((box.root / "archive").iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["garbage", "missing"])
+def test_a_database_that_cannot_be_read_is_never_replaced(
+    make_box: Callable[..., Box], drawn: dict[str, Path], damage: str
+) -> None:
+    """Nothing is claimed or changed, the service says so, and the files stay as they are."""
+    box = make_box().start()
+    box.drop(drawn["brief.pdf"])
+    box.wait(box.at_rest(1), "filed")
+    assert box.stop() == 0
+    database = box.root / "state" / "spool.db"
+    for extra in ("spool.db-wal", "spool.db-shm"):
+        (box.root / "state" / extra).unlink(missing_ok=True)
+    if damage == "garbage":
+        database.write_bytes(b"garbage" * 1000)
+    else:
+        database.unlink()
+    before = database.read_bytes() if database.exists() else None
+
+    box.start()
+    box.drop(drawn["foto.jpg"])
+    alarm = "database-damaged" if damage == "garbage" else "database-missing"
+    box.wait(lambda: alarm in box.alarms(), "the alarm")
+    assert (box.root / "hot" / "foto.jpg").exists()
+    assert (database.read_bytes() if database.exists() else None) == before
+    assert box.stop() in {0, 74}
+    assert (box.root / "hot" / "foto.jpg").exists()
+    assert box.command("ledger", "verify").returncode == (74 if damage == "garbage" else 0)
+
+
+def test_a_second_service_on_the_same_state_is_refused(make_box: Callable[..., Box]) -> None:
+    """Two services on one spool would lose documents: the lock says no, with exit code 1."""
+    box = make_box().start()
+
+    second = box.command("run")
+    assert second.returncode == 1
+    assert "already-running" in second.stderr
+
+
+def test_release_and_discard_are_a_persons_word(make_box: Callable[..., Box]) -> None:
+    """A refused document can be tried again or given up; the caller's uid is in the ledger."""
+    box = make_box().start()
+    (box.root / "hot" / "notes.txt").write_bytes(b"this is no scan")
+    box.wait(box.at_rest(1), "refused")
+    (document,) = box.documents()
+
+    assert box.command("release", document.id).returncode == 0
+    box.wait(
+        lambda: sum('"event":"refuse"' in line for line in box.reader().lines(document.id)) == 2,
+        "refused again: a release overrides no rule",
+    )
+    assert box.command("discard", document.id).returncode == 2
+    assert box.command("discard", document.id, "--reason", "test page").returncode == 0
+    assert box.documents()[0].state is State.DISCARDED
+    assert box.command("release", document.id).returncode == 1
+    assert box.command("release", "nonsense").returncode == 1
+    with sqlite3.connect(box.root / "state" / "spool.db") as db:
+        personal = [row[0] for row in db.execute("SELECT content FROM personal")]
+    assert any("uid " in text and "test page" in text for text in personal)
+    assert (box.folder(document) / "original.bin").exists()

@@ -1,0 +1,294 @@
+"""The three machines against tables written from the design's "Lives", not from the code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon import lifecycle
+from daemon.document import (
+    DeliveryEvent,
+    DeliveryState,
+    Event,
+    PaperEvent,
+    PaperState,
+    Role,
+    State,
+)
+from daemon.lifecycle import IllegalStep, advance, advance_delivery, advance_paper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DOCUMENT = """
+    claimed    wait         waiting
+    waiting    resume       claimed
+    claimed    refuse       refused
+    waiting    refuse       refused
+    refused    release      claimed
+    refused    discard      discarded
+    refused    supersede    discarded
+    claimed    seal         sealed
+    sealed     stamp        stamped
+    sealed     freeze       frozen
+    stamped    freeze       frozen
+    sealed     set-aside    held
+    stamped    set-aside    held
+    frozen     set-aside    held
+    sealed     withdraw     withdrawn
+    stamped    withdraw     withdrawn
+    held       withdraw     withdrawn
+    frozen     file         filed
+    filed      forget       forgotten
+    discarded  forget       forgotten
+    withdrawn  forget       forgotten
+"""
+"""All but the release of HELD, which depends on where the document came from."""
+
+DELIVERY = """
+    pending    send         sending
+    sending    acknowledge  delivered
+    sending    reject       refused
+    refused    release      sending
+    pending    waive        waived
+    sending    waive        waived
+    refused    waive        waived
+    waived     release      sending
+    delivered  miss         gone
+    gone       release      sending
+    gone       accept       waived
+"""
+
+PAPER = """
+    kept         request    requested
+    requested    hand-over  handed-over
+    requested    withdraw   kept
+    handed-over  return     kept
+    kept         not-found  missing
+    requested    not-found  missing
+    missing      found      kept
+    kept         leave      left
+    handed-over  leave      left
+    kept         pass       passed
+    kept         destroy    destroyed
+"""
+
+SEALED = frozenset({State.SEALED, State.STAMPED, State.FROZEN, State.HELD, State.FILED})
+"""The states of a document that has its one seal and may still be delivered."""
+
+
+def table(text: str) -> dict[tuple[str, str], str]:
+    return {(before, event): after for before, event, after in map(str.split, _lines(text))}
+
+
+def _lines(text: str) -> Iterable[str]:
+    return text.strip().splitlines()
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_a_document_steps_as_the_design_says(state: State, event: Event) -> None:
+    """Every pair is decided: it is in the design's table, or it is refused."""
+    if (state, event) == (State.HELD, Event.RELEASE):
+        return  # decided by the tests below
+    wanted = table(DOCUMENT).get((state, event))
+
+    if wanted is None:
+        with pytest.raises(IllegalStep):
+            advance(state, event)
+    else:
+        assert advance(state, event) is State(wanted)
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+@pytest.mark.parametrize("event", DeliveryEvent)
+def test_a_delivery_steps_as_the_design_says(state: DeliveryState, event: DeliveryEvent) -> None:
+    """Every pair is decided: it is in the design's table, or it is refused."""
+    wanted = table(DELIVERY).get((state, event))
+
+    if wanted is None:
+        with pytest.raises(IllegalStep):
+            advance_delivery(state, event)
+    else:
+        assert advance_delivery(state, event) is DeliveryState(wanted)
+
+
+@pytest.mark.parametrize("state", PaperState)
+@pytest.mark.parametrize("event", PaperEvent)
+def test_the_paper_steps_as_the_design_says(state: PaperState, event: PaperEvent) -> None:
+    """Every pair is decided: it is in the design's table, or it is refused."""
+    wanted = table(PAPER).get((state, event))
+
+    if wanted is None:
+        with pytest.raises(IllegalStep):
+            advance_paper(state, event)
+    else:
+        assert advance_paper(state, event) is PaperState(wanted)
+
+
+def test_every_state_and_event_is_used() -> None:
+    """A word that no table has was forgotten, here or in the design."""
+    for text, states, events in (
+        (DOCUMENT, State, Event),
+        (DELIVERY, DeliveryState, DeliveryEvent),
+        (PAPER, PaperState, PaperEvent),
+    ):
+        steps = table(text)
+        assert {before for before, _ in steps} | set(steps.values()) == set(states)
+        assert {event for _, event in steps} == set(events)
+
+
+def test_the_states_at_rest_have_no_way_out() -> None:
+    """FORGOTTEN, LEFT, PASSED and DESTROYED are for good; no other state is."""
+    machines: tuple[Mapping[object, Mapping[object, object]], ...] = (
+        lifecycle.DOCUMENT,  # type: ignore[assignment]
+        lifecycle.DELIVERY,  # type: ignore[assignment]
+        lifecycle.PAPER,  # type: ignore[assignment]
+    )
+
+    found = {state for machine in machines for state, steps in machine.items() if not steps}
+
+    assert found == {
+        State.FORGOTTEN,
+        PaperState.LEFT,
+        PaperState.PASSED,
+        PaperState.DESTROYED,
+    }
+
+
+@pytest.mark.parametrize("came_from", [*State, None])
+def test_a_held_document_goes_back_only_to_where_it_came_from(came_from: State | None) -> None:
+    """It has its seal: anything but SEALED, STAMPED and FROZEN would be a guess."""
+    if came_from in {State.SEALED, State.STAMPED, State.FROZEN}:
+        assert advance(State.HELD, Event.RELEASE, came_from) is came_from
+    else:
+        with pytest.raises(IllegalStep):
+            advance(State.HELD, Event.RELEASE, came_from)
+
+
+@pytest.mark.parametrize("came_from", State)
+def test_where_it_came_from_matters_to_the_release_of_held_alone(came_from: State) -> None:
+    """A column that was left over from an earlier hold must not bend another step."""
+    for (before, event), after in table(DOCUMENT).items():
+        assert advance(State(before), Event(event), came_from) is State(after)
+
+
+@given(st.data())
+def test_no_walk_leads_from_a_seal_back_to_claimed(data: st.DataObject) -> None:
+    """One document, one seal (I5): whatever happens to it, in whatever order."""
+    state, came_from, seals = State.CLAIMED, None, 0
+    for _ in range(data.draw(st.integers(0, 40))):
+        allowed = sorted(lifecycle.DOCUMENT[state])
+        if not allowed:
+            break
+        event = data.draw(st.sampled_from(allowed))
+        after = advance(state, event, came_from)
+        if after is State.HELD:
+            came_from = state
+        seals += event is Event.SEAL
+        state = after
+
+        assert seals <= 1
+        if seals:
+            assert state not in {State.CLAIMED, State.WAITING, State.REFUSED, State.DISCARDED}
+        else:
+            assert state not in SEALED
+
+
+@given(st.data())
+def test_every_walk_to_forgotten_passes_a_reason(data: st.DataObject) -> None:
+    """I2: bytes go only after everything was proven, or after a person gave them up."""
+    state, came_from, path = State.CLAIMED, None, [State.CLAIMED]
+    while state is not State.FORGOTTEN and len(path) < 60:
+        event = data.draw(st.sampled_from(sorted(lifecycle.DOCUMENT[state])))
+        before, state = state, advance(state, event, came_from)
+        came_from = before if state is State.HELD else came_from
+        path.append(state)
+
+    if state is State.FORGOTTEN:
+        assert path[-2] in {State.FILED, State.DISCARDED, State.WITHDRAWN}
+
+
+@given(st.lists(st.sampled_from(DeliveryEvent), max_size=60))
+def test_nothing_is_delivered_that_was_not_committed_to_be_sent(
+    events: list[DeliveryEvent],
+) -> None:
+    """I3: DELIVERED and REFUSED follow SENDING and nothing else; PENDING never comes back."""
+    state = DeliveryState.PENDING
+    for event in events:
+        try:
+            after = advance_delivery(state, event)
+        except IllegalStep:
+            continue
+        assert after is not DeliveryState.PENDING
+        if after in {DeliveryState.DELIVERED, DeliveryState.REFUSED}:
+            assert state is DeliveryState.SENDING
+        state = after
+
+
+deliveries = st.lists(
+    st.tuples(st.sampled_from(Role), st.sampled_from(DeliveryState)), max_size=6
+)
+
+
+@given(deliveries)
+def test_filed_means_that_both_roles_have_proven_and_nothing_is_open(
+    known: list[tuple[Role, DeliveryState]],
+) -> None:
+    """A waiver ends the waiting and is never a proof (I2)."""
+    proofs = [role for role, state in known if state is DeliveryState.DELIVERED]
+    open_ones = [state for _, state in known if state not in {"delivered", "waived"}]
+
+    wanted = Role.DMS in proofs and Role.ARCHIVE in proofs and not open_ones
+
+    assert lifecycle.is_filed(iter(known)) == wanted
+
+
+def test_a_waived_archive_files_nothing() -> None:
+    """The one case that would cost an original, spelled out."""
+    assert not lifecycle.is_filed(
+        [(Role.DMS, DeliveryState.DELIVERED), (Role.ARCHIVE, DeliveryState.WAIVED)]
+    )
+    assert not lifecycle.is_filed([])
+
+
+@given(st.lists(st.sampled_from(DeliveryState), max_size=5))
+def test_withdrawing_needs_that_nothing_ever_left(states: list[DeliveryState]) -> None:
+    """Only PENDING is certain to have left nothing anywhere; SENDING may have."""
+    assert lifecycle.may_withdraw(states) == (set(states) <= {DeliveryState.PENDING})
+
+
+def test_poison_refuses_before_the_seal_and_holds_after_it() -> None:
+    """A refused document is scanned again; one that is sealed waits for a person."""
+    for state in (State.CLAIMED, State.WAITING):
+        assert lifecycle.poisoned(state) == (Event.REFUSE, State.REFUSED)
+    for state in (State.SEALED, State.STAMPED, State.FROZEN):
+        assert lifecycle.poisoned(state) == (Event.SET_ASIDE, State.HELD)
+    for state in (State.FILED, State.FORGOTTEN, State.REFUSED, State.HELD):
+        with pytest.raises(IllegalStep):
+            lifecycle.poisoned(state)
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_backoff_stays_between_half_its_ceiling_and_ten_minutes(
+    attempts: int, jitter: float
+) -> None:
+    """Never at once, never forgotten, and never the same moment for all."""
+    wait = lifecycle.backoff(attempts, jitter)
+    ceiling = lifecycle.backoff(attempts, 1.0)
+
+    assert ceiling / 2 <= wait <= ceiling <= timedelta(minutes=10)
+    assert wait >= timedelta(seconds=0.5)
+    assert ceiling <= lifecycle.backoff(attempts + 1, 1.0)
+
+
+def test_backoff_reaches_its_ceiling() -> None:
+    """1, 2, 4 ... seconds, then ten minutes for as long as it takes."""
+    ceilings = [lifecycle.backoff(n, 1.0).total_seconds() for n in range(12)]
+
+    assert ceilings == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
+    assert lifecycle.backoff(3, 0.0) == timedelta(seconds=4)
