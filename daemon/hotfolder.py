@@ -1,19 +1,21 @@
-"""The hot folder: takes every scan out of it that has settled, and touches no other file.
+"""The hot folder: takes out of it every scan that has settled, and touches no other file.
 
     bell (events) ─┐
     every rescan ──┴─▶ survey ─▶ settled? ─▶ claim ─▶ commit ─▶ the sealer's turn
-                                    └─ give-up ─▶ claim, commit, refuse ─▶ wayback
+                                    └─ given up ─▶ claim, commit, refuse ─▶ wayback
 
 Events only wake the survey; the survey is the truth. One claim after the other,
-the oldest file first; what cannot be taken now stays where it is and stops no
-other (I8), and what lies too long is an alarm that says why. Nothing is ever
-deleted here (I1).
+the oldest file first. What cannot be taken now stays where it is and stops no
+other (I8); what lies too long is an alarm that says why. Nothing is ever deleted
+here (I1).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +29,7 @@ from daemon.document import State
 from daemon.intake import TROUBLES, NotNow, Reason
 from daemon.intake.bell import ECHO_SECONDS, Bell
 from daemon.intake.claim import Claimed, Desk, commit, has_room
-from daemon.intake.settle import (
-    Look,
-    Rule,
-    Verdict,
-    ignore_sigio,
-    leases_here,
-    open_scan,
-    probe,
-    settled,
-)
+from daemon.intake.settle import Look, Rule, ignore_sigio, leases_here, open_scan, probe, settled
 from daemon.intake.survey import Pass, Survey, Watched
 from daemon.intake.wayback import WayBack
 from daemon.spool import Spool
@@ -47,20 +40,26 @@ if TYPE_CHECKING:
 
     from daemon.alarms import Alarms
     from daemon.config import Config, HotFolder
-    from daemon.document import Document
     from daemon.spool import SpoolThread
 
 T = TypeVar("T")
 
+log = logging.getLogger("intake")
+
+UNREADABLE: Final = "hotfolder-unreadable"
+NO_EVENTS: Final = "hotfolder-events"
+LEFT_LYING: Final = "left-lying"
 SLICE_SECONDS: Final = 2.0
 """So long claims go on before the folder is looked at again, however many files wait."""
 PATIENCE_SECONDS: Final = 15.0
-"""A folder that has not answered for so long is an alarm; we go on waiting."""
+"""A folder that has not answered for so long is an alarm; an idle stage beats this often."""
+FINISH_SECONDS: Final = 10.0
+"""So long a stop waits for a claim that was begun; later, the next start finishes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HotFolderFacts:
-    """What the page shows of a hot folder."""
+    """What the page shows of a hot folder, as its newest look found it."""
 
     name: str
     waiting: int
@@ -73,7 +72,7 @@ class HotFolderFacts:
 
 
 class HotFolderStage:
-    """One hot folder's intake."""
+    """The intake of one hot folder."""
 
     def __init__(
         self,
@@ -89,16 +88,19 @@ class HotFolderStage:
         self._spool = spool
         self._alarms = alarms
         self._clock = clock
-        self._rule = Rule.of(section)
         self._survey = Survey(section)
         self._desk = Desk(section, config.documents, self._tick)
         self._wayback = WayBack(section, config, spool, alarms, clock)
         self._wake = asyncio.Event()
+        # One thread of its own: a share that hangs holds up no other hot folder.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{section.name}")
+        self._bell = Bell(self._survey.folder, self._ring)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ticks = 0
         self._leases = True
         self._writer_known = True
         self._last: tuple[Pass, datetime] | None = None
+        self._told: set[Reason] = set()
         self._echo_until = 0.0
         self.claimed: Callable[[], None] = lambda: None
         """Called when there is a document to be sealed."""
@@ -117,15 +119,14 @@ class HotFolderStage:
             last_scan_at=at,
         )
 
-    def copies_due(self) -> None:
-        """Make the copies for `rejected` now: a document was refused."""
+    def copy_due(self) -> None:
+        """Look for copies to make: a document was refused."""
         self._wayback.wake()
 
     async def run(self) -> None:
         """Take scans in until cancelled; a claim that was begun is brought to its end."""
         ignore_sigio()
-        loop = asyncio.get_running_loop()
-        bell = Bell(self._survey.folder, partial(loop.call_soon_threadsafe, self._wake.set))
+        self._loop = asyncio.get_running_loop()
         copies = asyncio.create_task(self._wayback.run(), name=f"wayback {self._section.name}")
         try:
             while True:
@@ -134,50 +135,194 @@ class HotFolderStage:
                 self.beat()
                 rung = self._wake.is_set()
                 self._wake.clear()
-                bell.heard()
-                await self._rest(await self._round(bell, rung=rung))
+                self._bell.heard()
+                await self._rest(await self._round(rung=rung))
         finally:
             copies.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await copies
-            self._executor.submit(bell.stop)
+            await asyncio.gather(copies, return_exceptions=True)
+            self._executor.submit(self._bell.stop)
             self._executor.shutdown(wait=False)
 
-    # -- one round: look, then claim what has settled --------------------------------
+    # -- a round: look, then claim what has settled ------------------------------------
 
-    async def _round(self, bell: Bell, *, rung: bool) -> float:
-        """Look and claim; return in how many seconds the next round is worth it."""
-        name = self._section.name
+    async def _round(self, *, rung: bool) -> float:
+        """Look and claim; return after how many seconds the next round is worth it."""
         try:
-            found = await self._patiently(partial(self._look, bell, rung=rung))
+            found, deaf = await self._patiently(partial(self._look, rung=rung), listing=True)
         except NotNow as exc:
-            code = (
-                exc.reason if exc.reason is Reason.PERMISSION else Reason.FOLDER_UNREADABLE
+            permission = exc.reason is Reason.PERMISSION
+            self._alarms.raise_(
+                Reason.PERMISSION if permission else UNREADABLE, self._section.name, exc.detail
             )
-            self._alarms.raise_(code, name, exc.detail)
             return self._section.rescan_seconds
-        self._alarms.clear(Reason.FOLDER_UNREADABLE, name)
         self._last = found, self._clock()
-        self._tell(found)
-        started = time.monotonic()
-        until = started + max(SLICE_SECONDS, 20 * found.seconds)
-        clock = await self._clock_word()
+        self._tell(found, deaf)
+        until = time.monotonic() + max(SLICE_SECONDS, 20 * found.seconds)
+        clock = await self._clock_word() if found.claimed or found.ripe else ""
         for document_id in found.claimed:
-            await self._to_the_end(self._go_on(document_id, clock))
-        for file in found.ripe:
+            await _to_the_end(self._go_on(document_id, clock))
+        for name in found.ripe:
             if time.monotonic() > until:
                 return 0.0
-            await self._to_the_end(self._take(file, clock))
-            self.beat()
+            await _to_the_end(self._take(name, clock))
         now = time.monotonic()
         wait = min(found.next_due - now, self._section.rescan_seconds)
         if now < self._echo_until:
             wait = min(wait, max(0.025, 10 * found.seconds))
-        return max(0.0, wait)
+        # Events come in bursts: looking takes at most a fifth of the time.
+        return max(wait, 4 * found.seconds)
 
-    def _look(self, bell: Bell, *, rung: bool) -> Pass:
+    async def _take(self, name: bytes, clock: str) -> None:
+        """Claim a file of the hot folder, if it has settled."""
+        watched = self._survey.files[name]
+        unsealed = await self._spool(Spool.unsealed_bytes)
+        work = partial(self._judge_and_take, name, watched, unsealed, clock)
+        if await self._attempt(watched, work):
+            del self._survey.files[name]
+
+    async def _go_on(self, document_id: str, clock: str) -> None:
+        """Bring a claim to its end that was begun, and has waited under its private name."""
+        watched = self._survey.private[document_id]
+        if await self._spool(Spool.exists, document_id):
+            await self._attempt(watched, partial(self._sort_out, document_id))
+        else:
+            await self._attempt(watched, partial(self._resume, document_id, watched, clock))
+
+    async def _attempt(self, watched: Watched, work: Callable[[], Claimed | None]) -> bool:
+        try:
+            claimed = await self._patiently(work)
+        except NotNow as exc:
+            watched.put_off(exc, time.monotonic(), 2 * self._section.rescan_seconds)
+            if exc.reason in TROUBLES and exc.reason not in self._told:
+                self._told.add(exc.reason)
+                self._alarms.raise_(exc.reason, self._section.name, exc.detail)
+            return False
+        finally:
+            self.beat()
+        if claimed is None:
+            return True
+        document = await self._spool(commit, claimed, self._clock())
+        log.info("claimed document=%s hotfolder=%s", document.id, document.hotfolder)
+        if document.state is State.CLAIMED:
+            self.claimed()
+        else:
+            self._wayback.wake()
+        if claimed.copied:
+            with contextlib.suppress(NotNow):  # the next look finds it, and sorts it out
+                await self._patiently(partial(self._desk.let_go, claimed))
+        self._echo_until = time.monotonic() + ECHO_SECONDS
+        return True
+
+    def _tell(self, found: Pass, deaf: str) -> None:
+        name = self._section.name
+        self._told.clear()
+        self._alarms.clear(UNREADABLE, name)
+        for reason in TROUBLES - found.reasons:
+            self._alarms.clear(reason, name)
+        lying = [f"{reason} {n}" for reason, n in sorted(found.lying.items()) if n]
+        for code, detail in ((LEFT_LYING, ", ".join(lying)), (NO_EVENTS, deaf)):
+            if detail:
+                self._alarms.raise_(code, name, detail)
+            else:
+                self._alarms.clear(code, name)
+
+    async def _clock_word(self) -> str:
+        newest = await self._spool(Spool.newest_line_at)
+        policy = self._config.box.clock
+        return "unsure" if clocks.gate(policy, clocks.look(), self._clock(), newest) else "sure"
+
+    # -- in the thread: this blocks ---------------------------------------------------------
+
+    def _look(self, *, rung: bool) -> tuple[Pass, str]:
+        """Survey the folder, and see to it that its events are heard."""
         found = self._survey.look(rung=rung)
         try:
-            if not bell.answers():
-                ...
-        return found
+            if not self._bell.answers():
+                self._bell.hang()
+                self._leases = leases_here(self._survey.folder)
+                found = self._survey.look(rung=True)  # what came before somebody listened
+        except OSError as exc:
+            return found, errno.errorcode.get(exc.errno or 0, "?")
+        return found, ""
+
+    def _judge_and_take(self, name: bytes, watched: Watched, unsealed: int, clock: str) -> Claimed:
+        self._judge(os.path.join(self._survey.folder, name), watched)
+        free = durable.free_bytes(self._config.state_dir)
+        if not has_room(free, self._config.box.min_free_mb, watched.look.size, unsealed):
+            raise NotNow(Reason.DISK_FULL, "state_dir has not the room that a claim has to leave")
+        return self._desk.take(name, watched.look, self._clock(), clock)
+
+    def _resume(self, document_id: str, watched: Watched, clock: str) -> Claimed:
+        try:
+            return self._desk.resume(document_id, None, self._clock(), clock)
+        except NotNow as exc:
+            if exc.reason is not Reason.QUIET:
+                raise
+        # It has changed since it was claimed: it settles here.
+        self._judge(self._desk.private_path(document_id), watched)
+        return self._desk.resume(document_id, watched.look, self._clock(), clock)
+
+    def _sort_out(self, document_id: str) -> None:
+        self._desk.sort_out(document_id, self._clock())
+
+    def _judge(self, path: bytes, watched: Watched) -> None:
+        """Return if the file may be taken or is given up; raise NotNow if it has to wait."""
+        fd = open_scan(path)
+        try:
+            if Look.of(os.fstat(fd)) != watched.look:
+                raise NotNow(Reason.QUIET, again=self._section.settle_seconds)
+            seen = probe(fd, watched.look.size, leases=self._leases)
+        finally:
+            os.close(fd)
+        self._writer_known = seen.writer is not None
+        now = time.monotonic()
+        verdict = settled(
+            Rule.of(self._section),
+            size=watched.look.size,
+            quiet=watched.quiet(now),
+            closed=watched.closed(now),
+            probe=seen,
+        )
+        if verdict.action == "wait" and verdict.reason:
+            raise NotNow(verdict.reason, again=verdict.again)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        """Wake the stage: called on watchdog's thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _rest(self, seconds: float) -> None:
+        ...
+
+    async def _patiently(self, work: Callable[[], T], *, listing: bool = False) -> T:
+        """Run *work* in the stage's thread, for as long as it takes.
+
+        A share that does not answer is an alarm and no reason to end the process;
+        a disk that does not get on with a claim is one, so then nothing beats.
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        ticks = self._ticks
+        while not (await asyncio.wait({future}, timeout=PATIENCE_SECONDS))[0]:
+            if self._ticks == ticks:
+                self._alarms.raise_(UNREADABLE, self._section.name, "it does not answer")
+            if listing or self._ticks != ticks:
+                self.beat()
+            ticks = self._ticks
+        return future.result()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await *work*; a cancellation reaches the caller once it is done, or has had its time."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        task.cancel()
+        raise

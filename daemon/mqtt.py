@@ -52,7 +52,8 @@ FAREWELL_SECONDS: Final = 2.0
 MOST_UNCONFIRMED: Final = 10
 """There is one at a time; a broker that flaps in bad moments can leave a few more behind."""
 
-KNOWN_ALARMS: Final = tuple(code.code for code in TABLE if code.kind == "alarm")
+KNOWN_ALARMS: Final = tuple(code.code for code in TABLE if code.kind in {"alarm", "error"})
+"""What may stand as raised at the broker since an earlier run: a token's error is an alarm, too."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon import hsm
 from daemon.alarms import Alarms
+from daemon.book import Book
 from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
@@ -61,33 +62,6 @@ OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY
 def now() -> datetime:
     """Return the time of the box: the only place where a stage's clock comes from."""
     return datetime.now(UTC)
-
-
-class Book:
-    """The spool as the token's login book."""
-
-    def __init__(self, spool: SpoolThread) -> None:
-        self._spool = spool
-
-    async def login_record(self, serial: str) -> Any:
-        """See Spool.login_record."""
-        return await self._spool(Spool.login_record, serial)
-
-    async def login_attempted(self, serial: str, now: datetime) -> None:
-        """See Spool.login_attempted."""
-        await self._spool(Spool.login_attempted, serial, now)
-
-    async def login_answered(self, serial: str, outcome: Any, code: str, now: datetime) -> None:
-        """See Spool.login_answered."""
-        await self._spool(Spool.login_answered, serial, outcome, code, now)
-
-    async def permit_login(self, serial: str, person: str, now: datetime) -> None:
-        """See Spool.permit_login."""
-        await self._spool(Spool.permit_login, serial, person, now)
-
-    async def export_ledger(self) -> None:
-        """See Spool.export_ledger."""
-        await self._spool(Spool.export_ledger)
 
 
 class Service:

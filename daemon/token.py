@@ -201,7 +201,8 @@ class Token:
         """Counts the processes that were given up: trouble of an old one is no news."""
         self._logins = 0
         """Logins since the last good signature: the more, the longer the pause."""
-        self._not_before = clock()
+        self._tried_at: float | None = None
+        """When the last try to get ready began; None if the next may begin at once."""
         self._heard_at = clock()
 
     @property
@@ -264,7 +265,7 @@ class Token:
                     "login-not-waiting", f"the token is {state.name} {state.code}".rstrip()
                 )
             await self._book.permit_login(book_key(self.facts), person, self._now())
-            self._not_before = self._clock()
+            self._tried_at = None
 
     async def close(self) -> None:
         """End the process; waits for an answer that was asked for."""
@@ -275,9 +276,11 @@ class Token:
             await self._device.close()
 
     async def _recover(self) -> None:
-        begun = self._clock()
-        if begun < self._not_before:
+        doublings = min(max(self._logins - 1, 0), MOST_DOUBLINGS)
+        now, pause = self._clock(), PAUSE_SECONDS * 2**doublings
+        if self._tried_at is not None and now < self._tried_at + pause:
             raise TransientError(self.state.code or "not-logged-in", self.state.detail)
+        self._tried_at = now
         try:
             if not self._logged_in:
                 await self._log_in()
@@ -287,9 +290,6 @@ class Token:
         except (TransientError, PermanentError) as exc:
             await self._lost(exc)
             raise TransientError(exc.code, exc.args[0]) from exc
-        finally:
-            doublings = min(max(self._logins - 1, 0), MOST_DOUBLINGS)
-            self._not_before = begun + PAUSE_SECONDS * 2**doublings
         self._heard_at = self._clock()
         self._become(TokenState("ready"))
 

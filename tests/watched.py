@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec
 
 from daemon import status
 from daemon.alarms import Alarms
-from daemon.document import Arrival, Delivery, Digest, Document, Receipt, Role, new_id
+from daemon.document import Arrival, Delivery, Digest, Document, Part, Receipt, Role, new_id
 from daemon.records.reader import open_reader
 from daemon.spool import Spool
-from tests.frozen import FACTS, frozen, make_state
+from tests.frozen import FACTS, make_state
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+P = ParamSpec("P")
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NAME = b"Kuendigung_Erika_Mustermann_1984.pdf"
@@ -104,8 +105,22 @@ class Watched:
         return self.spool.refuse(self.claimed(at), code, "twice in step prepare", at)
 
     def frozen(self, at: datetime = NOW) -> Document:
-        """Bring a document to where its deliveries are made."""
-        return frozen(self.spool, self.state_dir, now=at)
+        """Bring a document to where its deliveries are made; there are no files of it."""
+        document = self.claimed(at)
+        self.spool.begin(document, "seal", at)
+        original, sealed, note = (
+            Part(
+                role=role, file=file, digest=Digest.of(f"{document.id} {role}".encode()), size=size
+            )
+            for role, file, size in (
+                ("original", "original.pdf", 184_320),
+                ("sealed", "sealed.pdf", 201_114),
+                ("note", "note.xml", 1_872),
+            )
+        )
+        document = self.spool.seal(document, sealed, note, FACTS, at, at, at)
+        deliveries = (("dms", Role.DMS, (sealed,)), ("archive", Role.ARCHIVE, (original, sealed)))
+        return self.spool.freeze(document, deliveries, at)
 
     def deliver(self, document: Document, target: str, at: datetime = NOW) -> None:
         """Let a target prove every part of a document."""
@@ -140,3 +155,16 @@ def receipts_for(delivery: Delivery, at: datetime) -> list[Receipt]:
 def names_nobody(text: str) -> bool:
     """Return whether a text holds no trace of the file name or of a person."""
     return not [trace for trace in TRACES if trace in text.lower()]
+
+
+def on_a_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Run a test that is a coroutine on a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def whole() -> None:
+            await test(*args, **kwargs)
+
+        asyncio.run(whole())
+
+    return run

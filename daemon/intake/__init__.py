@@ -41,6 +41,7 @@ class Reason(StrEnum):
     DISK_FULL = "disk-full"
     COPY = "copy-differs"
     TURN = "in-turn"
+    """It has settled, and others come first."""
     GONE = "gone"
 
 
@@ -59,6 +60,9 @@ class NotNow(Exception):
         """Numbers, users and modes; never a name of a file (I9)."""
         self.again = again
 
+
+NO_FOLDER_FSYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What some network mounts answer to the fsync of a folder: they have no such thing."""
 
 _REASONS: Final = {
     errno.ENOENT: Reason.GONE,
@@ -129,3 +133,15 @@ def at_state() -> Iterator[None]:
         if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise NotNow(Reason.DISK_FULL, "state_dir has no room left") from exc
         raise
+
+
+def sync_if_possible(folder: bytes) -> None:
+    """Make the names in a folder of the share durable, where its mount knows how."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        if exc.errno not in NO_FOLDER_FSYNC:
+            raise
+    finally:
+        os.close(fd)

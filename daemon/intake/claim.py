@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from daemon import durable
 from daemon.document import Digest, Document, folder_of, new_id
-from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now
+from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now, sync_if_possible
 from daemon.intake.origin import Origin, origin_of, remove_unused, stored
 from daemon.intake.settle import Look, examine, flaw, open_scan, writer_open
 from daemon.magic import extension
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from daemon.spool import Spool
 
 MEGABYTE: Final = 1 << 20
-NO_FOLDER_FSYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What some network mounts answer to the fsync of a folder: they have no such thing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +296,7 @@ class Desk:
         """Make sure that the private folder is ours: nobody else may change what lies there."""
         with at_share("make a folder in", self.folder), contextlib.suppress(FileExistsError):
             os.mkdir(self.private, 0o700)
-            _sync_if_possible(self.folder)
+            sync_if_possible(self.folder)
         with at_share("use", self.private):
             found = os.lstat(self.private)
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
@@ -315,20 +313,10 @@ class Desk:
         copy the private file is still there, and all of it is done again.
         """
         with at_share("sync", self.folder) if copied else contextlib.nullcontext():
-            _sync_if_possible(self.folder)
+            sync_if_possible(self.folder)
 
 
 def _same_look(fd: int, origin: Origin) -> None:
     if not Look.of(os.fstat(fd)).is_still(origin.size, origin.mtime_ns, origin.inode):
         raise NotNow(Reason.QUIET)
 
-
-def _sync_if_possible(folder: bytes) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as exc:
-        if exc.errno not in NO_FOLDER_FSYNC:
-            raise
-    finally:
-        os.close(fd)

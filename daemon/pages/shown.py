@@ -185,8 +185,9 @@ def _png(image: Image.Image, file: IO[bytes], shown: Shown) -> str:
             for piece in _pieces(file, place, length)
         ),
     )
-    with decoding():
-        image.load()  # for an orientation behind the image data
+    if any(name == b"eXIf" for name, _, _ in chunks):
+        with decoding():
+            image.load()  # the block may stand behind the image data
     _turned(image, shown)
     return "streams"
 

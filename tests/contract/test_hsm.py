@@ -136,7 +136,7 @@ if asked["curve"]:
     public = [*name, (p.CKA_EC_PARAMS, bytes.fromhex(asked["curve"]))]
     mechanism = p.Mechanism(p.CKM_EC_KEY_PAIR_GEN)
 else:
-    public = [*name, (p.CKA_MODULUS_BITS, 2048), (p.CKA_PUBLIC_EXPONENT, (1, 0, 1))]
+    public = [*name, (p.CKA_MODULUS_BITS, asked["bits"]), (p.CKA_PUBLIC_EXPONENT, (1, 0, 1))]
     mechanism = p.Mechanism(p.CKM_RSA_PKCS_KEY_PAIR_GEN)
 session.generateKeyPair(public, private, mechanism)
 """
@@ -150,9 +150,10 @@ def make_key(
     number: int = 2,
     sign: bool = True,
     always: bool = False,
+    bits: int = 2048,
     curve: str = "",
 ) -> None:
-    """Put one more key on the token: RSA with 2048 bits, or on *curve* (CKA_EC_PARAMS)."""
+    """Put one more key on the token: RSA with *bits*, or on *curve* (CKA_EC_PARAMS)."""
     asked = {
         "module": str(files.module),
         "token": files.token,
@@ -161,6 +162,7 @@ def make_key(
         "id": number,
         "sign": sign,
         "always": always,
+        "bits": bits,
         "curve": curve,
     }
     subprocess.run(
@@ -302,6 +304,37 @@ def test_a_key_that_wants_the_pin_each_time_signs_more_than_once(own: TokenFiles
             for _ in range(2):
                 signature = await token.sign("rsa-pss-sha256", DIGEST, DATA)
                 public_key(key).verify(signature, DATA, pss, hashes.SHA256())
+
+    run(test())
+
+
+def test_each_open_is_a_new_process_that_nobody_is_logged_in_to(files: TokenFiles) -> None:
+    """A library that has lost its way is not asked to find it again."""
+
+    async def test() -> None:
+        async with opened(files) as token:
+            before = token.pid
+            await token.open()
+            assert token.pid not in {before, None}
+            with pytest.raises(TransientError, match="not-logged-in"):
+                await token.find_key()
+            with pytest.raises(TransientError, match="not-logged-in"):
+                await token.probe()
+            await token.login()
+            await token.probe()
+
+    run(test())
+
+
+def test_a_signature_that_fails_is_no_signature(own: TokenFiles) -> None:
+    """A key too small for the salt: C_Sign itself says no, after C_SignInit said yes."""
+    make_key(own, "small", bits=512)
+
+    async def test() -> None:
+        async with opened(own, key="small") as token:
+            await token.find_key()
+            with pytest.raises(TransientError, match=r"hsm-\w+: sign: CKR_\w+"):
+                await token.sign("rsa-pss-sha256", DIGEST, DATA)
 
     run(test())
 

@@ -45,7 +45,7 @@ def test_every_curve_of_the_table_is_tried_here() -> None:
     assert {name for _, name in CURVES} == PARAMETERS.keys()
 
 
-@pytest.mark.parametrize("zeros", [0, 1])
+@pytest.mark.parametrize("zeros", [0, 1, 2])
 @pytest.mark.parametrize("bits", [2048, 3072])
 def test_rsa_numbers_are_written_as_openssl_writes_them(bits: int, zeros: int) -> None:
     """Some tokens put a zero in front of the modulus, some do not."""
@@ -69,4 +69,5 @@ def test_what_a_token_does_not_show_is_not_made_up() -> None:
     assert spki.ec(p256, point[:-1]) == b""
     assert spki.ec(p256, point_of(key, PublicFormat.CompressedPoint)) == b""
     assert spki.ec(p256, b"\0" + point) == b""
+    assert spki.ec(p256, b"\6" + point[1:]) == b""  # a hybrid one
     assert spki.ec(p384, point) == b""

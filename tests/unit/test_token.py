@@ -156,6 +156,7 @@ class Book:
         return self.rows.get("0815", LoginRecord("0815"))
 
     async def login_record(self, serial: str) -> LoginRecord:
+        await asyncio.sleep(0)  # the spool is on another thread: others get their turn
         return self.rows.get(serial, LoginRecord(serial))
 
     async def login_attempted(self, serial: str, now: datetime) -> None:
@@ -179,6 +180,7 @@ class Book:
         self.rows[serial] = replace(await self.login_record(serial), permitted=True)
 
     async def export_ledger(self) -> None:
+        await asyncio.sleep(0)
         self.log.append("exported")
 
 
@@ -662,8 +664,8 @@ def test_logins_without_a_signature_between_them_get_rarer() -> None:
         bench.time += PAUSE_SECONDS * 2**5
         assert await bench.token.sign(DIGEST, DATA)
         bench.device.logged_in = False
-        bench.time += PAUSE_SECONDS * 2**5
-        assert await bench.token.sign(DIGEST, DATA)
+        bench.time += PAUSE_SECONDS
+        assert await bench.token.sign(DIGEST, DATA)  # with that all is forgotten
 
     run(test())
 
@@ -787,6 +789,24 @@ def test_a_closed_token_is_starting_again() -> None:
         assert bench.log[-1] == "close"
         with pytest.raises(TransientError, match="not-logged-in"):
             await bench.token.ensure()
+        assert await bench.code(PAUSE_SECONDS) == ""
+        assert bench.device.presented == 2
+
+    run(test())
+
+
+def test_a_document_never_hears_that_something_will_never_work() -> None:
+    """PermanentError would set it aside; what is wrong here is the token's."""
+
+    async def test() -> None:
+        bench = Bench()
+        await bench.code()
+        lacking = PermanentError("mechanism-missing", "neither CKM_X nor CKM_Y")
+        bench.device.trouble["sign"] = [lacking]
+
+        with pytest.raises(TransientError, match="mechanism-missing"):
+            await bench.token.sign(DIGEST, DATA)
+        assert bench.token.state.name == "needs-person"
 
     run(test())
 

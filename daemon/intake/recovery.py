@@ -1,0 +1,231 @@
+"""At start: what an interruption left half-way through a claim is finished.
+
+    .scanseal/<id>                      the claim goes on at its third step
+    a folder with an original, no row   adopted after a second look
+    a folder with document.json only    removed, once its hot folder has shown that it
+                                        holds nothing under that id
+    anything else without a row         left alone; an alarm asks for a person (I12)
+
+A document that the ledger remembers is never adopted anew, and no folder that holds
+a receipt or a sealed file is ever removed: those are other stages' to explain.
+`work/` is emptied: nothing true lies there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from daemon import durable
+from daemon.document import is_id
+from daemon.intake import NotNow, at_share
+from daemon.intake.claim import Claimed, Desk, commit
+from daemon.intake.origin import Origin, origin_of, remove_unused, stored, unused
+from daemon.intake.settle import Look, examine, flaw, open_scan, writer_open
+from daemon.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daemon.alarms import Alarms
+    from daemon.config import Config
+    from daemon.spool import SpoolThread
+
+log = logging.getLogger("intake")
+
+UNEXPLAINED: Final = "folder-unexplained"
+PATIENCE_SECONDS: Final = 30.0
+"""A share that does not answer for so long is left to its stage, which waits as long as it takes."""
+
+
+async def recover(
+    config: Config, spool: SpoolThread, alarms: Alarms, clock: Callable[[], datetime]
+) -> None:
+    """Finish what was interrupted. Before any stage runs."""
+    await asyncio.to_thread(_empty, config.state_dir / "work")
+    private: dict[str, frozenset[str] | None] = {}
+    for section in config.hotfolders:
+        desk = Desk(section, config.documents)
+        private[section.name] = await _finish_private(desk, spool, clock)
+    unexplained = 0
+    for day in await asyncio.to_thread(_days, config.documents):
+        unexplained += await _look_at(day, private, spool, clock)
+    if unexplained:
+        alarms.raise_(UNEXPLAINED, detail=str(unexplained))
+        log.warning("folders-unexplained n=%d", unexplained)
+    else:
+        alarms.clear(UNEXPLAINED)
+
+
+# -- the hot folders --------------------------------------------------------------------
+
+
+async def _finish_private(
+    desk: Desk, spool: SpoolThread, clock: Callable[[], datetime]
+) -> frozenset[str] | None:
+    """Finish each claim under `.scanseal`; return what is left there, None if nobody knows."""
+    listed = await _private_ids(desk)
+    for document_id in sorted(listed or ()):
+        try:
+            if await spool(Spool.exists, document_id):
+                await asyncio.to_thread(desk.sort_out, document_id, clock())
+                continue
+            claimed = await asyncio.to_thread(desk.resume, document_id, None, clock(), "unsure")
+        except NotNow:
+            continue  # the stage sees it in its first round, and waits as long as it takes
+        await _commit(spool, claimed, clock)
+        if claimed.copied:
+            with contextlib.suppress(NotNow):
+                await asyncio.to_thread(desk.let_go, claimed)
+    return await _private_ids(desk)
+
+
+async def _private_ids(desk: Desk) -> frozenset[str] | None:
+    try:
+        names = await asyncio.wait_for(asyncio.to_thread(_names, desk.private), PATIENCE_SECONDS)
+    except (NotNow, TimeoutError):
+        return None
+    return frozenset(name for name in map(os.fsdecode, names) if is_id(name))
+
+
+def _names(folder: bytes) -> list[bytes]:
+    with at_share("list", folder):
+        return os.listdir(folder)
+
+
+async def _commit(spool: SpoolThread, claimed: Claimed, clock: Callable[[], datetime]) -> None:
+    document = await spool(commit, claimed, clock())
+    log.info("claim-finished document=%s state=%s", document.id, document.state)
+
+
+# -- the documents ------------------------------------------------------------------------
+
+
+def _days(documents: Path) -> list[tuple[datetime, Path]]:
+    """Return the folders YYYY/MM/DD and the days they are for, the oldest first."""
+    found = []
+    for path in sorted(documents.glob("[0-9]*/[0-9]*/[0-9]*")):
+        with contextlib.suppress(ValueError):
+            year, month, day = (int(part) for part in path.parts[-3:])
+            found.append((datetime(year, month, day, tzinfo=UTC), path))
+    return found
+
+
+async def _look_at(
+    day: tuple[datetime, Path],
+    private: dict[str, frozenset[str] | None],
+    spool: SpoolThread,
+    clock: Callable[[], datetime],
+) -> int:
+    """Look at each folder of a day that has no row; return how many nobody can explain."""
+    begin, path = day
+    names = await asyncio.to_thread(os.listdir, path)
+    rows = await spool(Spool.ids_between, _first_id(begin), _first_id(begin + timedelta(days=1)))
+    unexplained = 0
+    for name in sorted(set(names) - rows):
+        folder = path / name
+        if not is_id(name):
+            unexplained += 1
+            continue
+        inside = await asyncio.to_thread(os.listdir, folder)
+        remembered = await spool(Spool.remembered, name)
+        match judged(inside, remembered=remembered):
+            case "adopt":
+                claimed = await asyncio.to_thread(_adopted, folder, path.parents[2])
+                if claimed is None:
+                    unexplained += 1
+                else:
+                    await _commit(spool, claimed, clock)
+            case "remove":
+                if await asyncio.to_thread(_came_to_nothing, folder, private):
+                    await asyncio.to_thread(remove_unused, path.parents[2], name)
+            case "unexplained":
+                unexplained += 1
+    return unexplained
+
+
+def judged(names: list[str], *, remembered: bool) -> str:
+    """Return what a folder with these names and without a row is: adopt, remove, leave, unexplained."""
+    originals = [name for name in names if name.startswith("original.")]
+    others = [name for name in names if name not in originals]
+    if not originals:
+        if remembered or any(name.startswith("receipt-") for name in names):
+            return "leave"  # it was forgotten
+        return "remove" if unused(names) else "unexplained"
+    return "adopt" if len(originals) == 1 and unused(others) and not remembered else "unexplained"
+
+
+def _first_id(moment: datetime) -> str:
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def _adopted(folder: Path, documents: Path) -> Claimed | None:
+    """Take a second look at an original without a row; None if a person has to."""
+    origin = origin_of(folder)
+    original = stored(folder)
+    if origin is None or original is None or origin.id != folder.name:
+        return None
+    try:
+        with os.fdopen(open_scan(os.fsencode(original)), "rb", buffering=0) as file:
+            look = Look.of(os.fstat(file.fileno()))
+            if writer_open(file.fileno()):
+                return None
+            # A copy has an inode and times of its own: then what was copied counts.
+            if look.inode == origin.inode or look.size != origin.size:
+                origin = _as_it_is(origin, look, documents)
+            content = examine(file.fileno(), look.size)
+            digest, _ = durable.digest_and_size(file)
+            os.fsync(file.fileno())
+    except NotNow:
+        return None
+    durable.sync_folder(folder)
+    return Claimed(
+        arrival=origin.arrival(digest, content.kind), flaw=flaw(look.size, content), copied=False
+    )
+
+
+def _as_it_is(origin: Origin, look: Look, documents: Path) -> Origin:
+    if look.is_still(origin.size, origin.mtime_ns, origin.inode):
+        return origin
+    origin = replace(origin, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
+    origin.write(documents)
+    return origin
+
+
+def _came_to_nothing(folder: Path, private: dict[str, frozenset[str] | None]) -> bool:
+    """Return whether nothing can lie anywhere under this folder's id."""
+    origin = origin_of(folder)
+    if any(folder.name in (ids or ()) for ids in private.values()):
+        return False
+    # A hot folder that did not answer may hold the scan, and this has its name.
+    return origin is None or private.get(origin.hotfolder) is not None
+
+
+# -- work/ --------------------------------------------------------------------------------
+
+
+def _empty(work: Path) -> None:
+    """Remove what page workers left in `work/`; the folders in it stay."""
+    if not work.is_dir():
+        return
+    for place in work.iterdir():
+        if place.name in {"in", "out"} and place.is_dir() and not place.is_symlink():
+            for path in place.iterdir():
+                _remove(path)
+        else:
+            _remove(place)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,239 @@
+"""A seal, from CLAIMED to FROZEN, with real workers and a real token: good ones, and bad days."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from asn1crypto import pem, x509
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko_certvalidator import ValidationContext
+
+from contrib.demo import nss
+from daemon import cms, durable, gap
+from daemon.document import Digest, Document, State
+from daemon.errors import PermanentError, TransientError
+from daemon.spool import Spool
+from tests.sealing import Sealing, now, sealing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from contrib.demo.token import TokenFiles
+
+KINDS = ("brief.pdf", "akte.pdf", "fax.tif", "foto.jpg", "antrag.png")
+
+
+def run(root: Path, files: TokenFiles, work: Callable[[Sealing], Awaitable[None]]) -> None:
+    """Run *work* with a sealer of its own."""
+
+    async def main() -> None:
+        async with sealing(root, files) as here:
+            await work(here)
+
+    asyncio.run(main())
+
+
+def sealed_file(here: Sealing, document: Document) -> Path:
+    return here.sealer.folder(document) / "sealed.pdf"
+
+
+def pyhanko_agrees(file: Path, ca: Path) -> None:
+    """Assert that pyHanko calls the one signature valid, trusted and over the whole file."""
+    _, _, der = pem.unarmor(ca.read_bytes())
+    context = ValidationContext(trust_roots=[x509.Certificate.load(der)], allow_fetching=False)
+    with file.open("rb") as stream:
+        (signature,) = PdfFileReader(stream).embedded_signatures
+        status = validate_pdf_signature(signature, context)
+    assert status.bottom_line, status.pretty_print_details()
+    assert status.coverage.name == "ENTIRE_FILE"
+    assert status.docmdp_ok
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_sealed_and_two_validators_agree(
+    name: str, tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles, trusted: Path
+) -> None:
+    """PAdES B-B, certified, RSA-PSS: poppler/NSS and pyHanko say valid and whole."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.sealer.seal(await here.claim(drawn[name]), here.key)
+
+        assert document.state is State.FROZEN
+        file = sealed_file(here, document)
+        await asyncio.to_thread(pyhanko_agrees, file, seal_token.ca)
+        said = nss.pdfsig(file, trusted)
+        assert "Signature is Valid." in said, said
+        assert "Total document signed" in said, said
+        assert "Certificate is Trusted." in said, said
+        assert durable.digest_of(file) == (document.sealed, document.sealed_size)
+        parts = {p.role for d in await here.spool(Spool.deliveries, document.id) for p in d.parts}
+        assert parts == {"original", "sealed", "note", "manifest", "manifest-seal"}
+
+    run(tmp_path, seal_token, work)
+
+
+def test_p256_is_sealed_and_two_validators_agree(
+    tmp_path: Path, drawn: dict[str, Path], p256_token: TokenFiles
+) -> None:
+    """ECDSA signatures vary in length: twenty of them, each re-encoded and valid."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        trusted = nss.trust(p256_token.ca, tmp_path / "nss")
+        for number in range(20):
+            document = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+            assert document.state is State.FROZEN
+            await asyncio.to_thread(pyhanko_agrees, sealed_file(here, document), p256_token.ca)
+            if number == 0:
+                said = nss.pdfsig(sealed_file(here, document), trusted)
+                assert "Signature is Valid." in said, said
+
+    run(tmp_path, p256_token, work)
+
+
+class CrookedKey:
+    """A key whose token gives back something else than a signature, or nothing."""
+
+    def __init__(self, real: Sealing, spoil: Callable[[bytes], bytes]) -> None:
+        self._real = real.key
+        self._spoil = spoil
+
+    @property
+    def template(self) -> cms.Template:
+        return self._real.template
+
+    @property
+    def environment(self) -> str:
+        return self._real.environment
+
+    async def sign(self, attributes: bytes) -> bytes:
+        return self._spoil(await self._real.sign(attributes))
+
+
+def flipped(signature: bytes) -> bytes:
+    return signature[:-1] + bytes([signature[-1] ^ 1])
+
+
+def test_a_signature_that_does_not_verify_is_never_committed(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """A token that returns one wrong bit: no SEALED line, sealing pauses, the scan is safe (I4)."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["brief.pdf"])
+        with pytest.raises(TransientError) as caught:
+            await here.sealer.seal(document, CrookedKey(here, flipped))
+
+        assert caught.value.code == "seal-invalid"
+        document = await here.spool(Spool.document, document.id)
+        assert (document.state, document.tries, document.sealed) == (State.CLAIMED, 1, None)
+        lines = [json.loads(line)["event"] for line in await here.spool(Spool.lines, document.id)]
+        assert lines == ["claim"]
+        document = await here.sealer.seal(document, here.key)
+        assert document.state is State.FROZEN
+
+    run(tmp_path, seal_token, work)
+
+
+def test_a_token_that_cannot_sign_gives_the_document_back(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """The HSM's trouble is never the document's: no try is counted, nothing is left in work."""
+
+    def away(_: bytes) -> bytes:
+        raise TransientError("hsm-died", "gone")
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["brief.pdf"])
+        with pytest.raises(TransientError):
+            await here.sealer.seal(document, CrookedKey(here, away))
+
+        document = await here.spool(Spool.document, document.id)
+        assert (document.state, document.tries, document.step) == (State.CLAIMED, 0, "")
+        assert not list(here.config.work_in.iterdir())
+        assert not list(here.config.work_out.iterdir())
+
+    run(tmp_path, seal_token, work)
+
+
+def test_a_page_worker_that_dies_counts_against_its_document(
+    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
+) -> None:
+    """Twice killed in the middle, from outside: refused as crashed-here, the next is sealed."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["akte.pdf"])
+        await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+        for tries in (1, 2):
+            task = asyncio.create_task(here.sealer.seal(document, here.key))
+            while not any(p.name.startswith(document.id) for p in here.config.work_out.iterdir()):
+                await asyncio.sleep(0)
+            assert here.worker.pid is not None
+            os.kill(here.worker.pid, signal.SIGKILL)
+            document = await task
+            if tries == 1:
+                assert (document.state, document.tries) == (State.CLAIMED, 1)
+
+        assert (document.state, document.code) == (State.REFUSED, "crashed-here")
+        other = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+        assert other.state is State.FROZEN
+
+    run(tmp_path, seal_token, work)
+
+
+@pytest.mark.parametrize("offset", [100, -100])
+def test_a_byte_that_changed_on_disk_is_seen_when_reading_back(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles, offset: int
+) -> None:
+    """One flipped bit before or after the gap: the digest is another one than was signed."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+        file = sealed_file(here, document)
+        data = bytearray(file.read_bytes())
+        start = data.index(b"/Contents <") + len(b"/Contents ")
+        hole = gap.Gap(start, data.index(b">", start) + 1, len(data))
+        data[offset] ^= 1
+        file.write_bytes(data)
+        contents = Digest.of(bytes.fromhex(bytes(data[hole.start + 1 : hole.end - 1]).decode()))
+        seen = gap.read_back(file, hole, hole.byte_range, contents)
+
+        template = here.key.template
+        with pytest.raises(PermanentError, match="seal-invalid"):
+            cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
+
+    run(tmp_path, seal_token, work)
+
+
+def test_the_note_beside_the_file_says_what_the_note_inside_says(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """XMP in the file and XML beside it: the original's digest, the ledger, the finding."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+        xml = (here.sealer.folder(document) / "note.xml").read_text(encoding="utf-8")
+        inside = sealed_file(here, document).read_bytes()
+        for said in (str(document.digest), document.ledger_hash, "operator-unknown", document.id):
+            assert said in xml
+            assert said.encode() in inside
+        assert b"foto" not in inside
+        assert "foto" not in xml
+        assert document.checked_at is not None
+        assert document.sealed_at is not None
+        assert document.claimed_at <= document.checked_at <= now()
+
+    run(tmp_path, seal_token, work)

@@ -1,0 +1,539 @@
+"""What every target promises, asked of each adapter; and what only a folder can get wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon.document import Digest, Role, new_id
+from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
+from daemon.targets import OWN_COPY_DAMAGED, split
+from daemon.targets.folder import FolderTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from daemon.targets import Target
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LONGER_THAN_A_PIECE = (1 << 20) + 12_345
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def key() -> str:
+    """Return a key that no test has used before."""
+    return f"{new_id(NOW)}/sealed.pdf"
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """Make a file of ours that takes more than one piece to send."""
+    path = tmp_path / "own" / "sealed.pdf"
+    path.parent.mkdir()
+    path.write_bytes(b"%PDF-1.7\n" + os.urandom(LONGER_THAN_A_PIECE))
+    return path
+
+
+def facts(path: Path) -> tuple[Digest, int]:
+    """Return what the spool knows about *path*."""
+    data = path.read_bytes()
+    return Digest.of(data), len(data)
+
+
+def put(target: Target, key: str, file: Path) -> None:
+    """Put *file* and forget the receipt."""
+    asyncio.run(target.put(key, file, *facts(file)))
+
+
+class TargetContract:
+    """The promises of `Target`. An adapter's class gives the fixtures `target` and `held`."""
+
+    @pytest.fixture
+    def target(self) -> Target:
+        raise NotImplementedError
+
+    def held(self, target: Target, key: str) -> bytes | None:
+        """Return what the target really holds under *key*, not asking our adapter."""
+        raise NotImplementedError
+
+    def replace(self, target: Target, key: str, data: bytes) -> None:
+        """Change what the target holds under *key*, behind our adapter's back."""
+        raise NotImplementedError
+
+    def test_what_was_put_is_held_byte_for_byte(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """A receipt is worth nothing if the bytes are not there."""
+        receipt = asyncio.run(target.put(key, sealed, *facts(sealed)))
+
+        assert self.held(target, key) == sealed.read_bytes()
+        assert (receipt.digest, receipt.size) == facts(sealed)
+        assert (receipt.target, receipt.key, receipt.grade) == (target.name, key, "bytes")
+        assert receipt.reference
+
+    def test_what_was_put_is_found(self, target: Target, key: str, sealed: Path) -> None:
+        """Whoever is in doubt asks, and has to get the receipt that was lost."""
+        receipt = asyncio.run(target.put(key, sealed, *facts(sealed)))
+        found = asyncio.run(target.find(key, *facts(sealed)))
+
+        assert found is not None
+        assert replace(found, proved_at=receipt.proved_at) == receipt
+
+    def test_what_was_never_put_is_not_found(self, target: Target, key: str, sealed: Path) -> None:
+        """None, and nothing else, means that it may be sent."""
+        assert asyncio.run(target.find(key, *facts(sealed))) is None
+
+    def test_another_part_of_the_same_document_is_not_found(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """Parts are asked for one by one."""
+        put(target, key, sealed)
+        other = f"{split(key)[0]}/manifest.json"
+
+        assert asyncio.run(target.find(other, *facts(sealed))) is None
+
+    def test_putting_twice_gives_the_same_receipt(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """A put may be repeated: there is one object, and it proves the same."""
+        first = asyncio.run(target.put(key, sealed, *facts(sealed)))
+        second = asyncio.run(target.put(key, sealed, *facts(sealed)))
+
+        assert replace(second, proved_at=first.proved_at) == first
+        assert self.held(target, key) == sealed.read_bytes()
+
+    def test_other_bytes_under_our_key_are_never_overwritten(
+        self, target: Target, key: str, sealed: Path, tmp_path: Path
+    ) -> None:
+        """What is there stays there: only a person may decide which of the two is right."""
+        put(target, key, sealed)
+        other = tmp_path / "own" / "other.pdf"
+        other.write_bytes(b"%PDF-1.7 another one")
+
+        with pytest.raises(TargetDisagrees):
+            put(target, key, other)
+        with pytest.raises(TargetDisagrees):
+            asyncio.run(target.find(key, *facts(other)))
+        assert self.held(target, key) == sealed.read_bytes()
+
+    def test_bytes_that_changed_at_the_target_are_found_out(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """A receipt comes from what is stored now, not from what was sent then."""
+        put(target, key, sealed)
+        data = bytearray(sealed.read_bytes())
+        data[LONGER_THAN_A_PIECE // 2] ^= 1  # of the same length: only the digest can tell
+        self.replace(target, key, bytes(data))
+
+        with pytest.raises(TargetDisagrees):
+            asyncio.run(target.find(key, *facts(sealed)))
+        with pytest.raises(TargetDisagrees):
+            put(target, key, sealed)
+
+    def test_damage_on_our_side_is_not_delivered(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """What is not what was sealed must not reach anybody."""
+        before = facts(sealed)
+        sealed.write_bytes(sealed.read_bytes()[:-1] + b"!")
+
+        with pytest.raises(PermanentError) as caught:
+            asyncio.run(target.put(key, sealed, *before))
+        assert caught.value.code == OWN_COPY_DAMAGED
+        assert self.held(target, key) is None
+        assert asyncio.run(target.find(key, *before)) is None
+
+    def test_a_file_of_ours_that_is_gone_is_damage_on_our_side(
+        self, target: Target, key: str, sealed: Path
+    ) -> None:
+        """It is no trouble of the target, so it must not be tried for ever."""
+        before = facts(sealed)
+        sealed.unlink()
+
+        with pytest.raises(PermanentError) as caught:
+            asyncio.run(target.put(key, sealed, *before))
+        assert caught.value.code == OWN_COPY_DAMAGED
+        assert self.held(target, key) is None
+
+    @pytest.mark.parametrize(
+        "wrong",
+        ["sealed.pdf", "../x/sealed.pdf", "{id}/../x", "{id}/a/b", "{id}/.x", "{id}/", "/x"],
+    )
+    def test_a_key_that_is_none_is_a_bug_of_ours(
+        self, target: Target, key: str, sealed: Path, wrong: str
+    ) -> None:
+        """Keys become paths and object names: nothing but an id and a file name may."""
+        wrong = wrong.format(id=split(key)[0])
+
+        with pytest.raises(ValueError, match="not a key"):
+            put(target, wrong, sealed)
+        with pytest.raises(ValueError, match="not a key"):
+            asyncio.run(target.find(wrong, *facts(sealed)))
+
+
+class TestFolder(TargetContract):
+    """A folder, in both roles."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        root = tmp_path / "target"
+        root.mkdir()
+        return root
+
+    @pytest.fixture(params=list(Role))
+    def target(self, request: pytest.FixtureRequest, root: Path) -> Target:
+        return FolderTarget("there", request.param, root)
+
+    def held(self, target: Target, key: str) -> bytes | None:
+        path = stored(target, key)
+        return path.read_bytes() if path.exists() else None
+
+    def replace(self, target: Target, key: str, data: bytes) -> None:
+        path = stored(target, key)
+        path.chmod(0o600)
+        path.write_bytes(data)
+
+
+def stored(target: Target, key: str) -> Path:
+    """Return where a folder has *key*."""
+    assert isinstance(target, FolderTarget)
+    return target._root / key
+
+
+# -- only a folder ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make an empty folder that documents are delivered to."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def archive(root: Path) -> FolderTarget:
+    """Return a target on it."""
+    return FolderTarget("archive", Role.ARCHIVE, root)
+
+
+def everything(root: Path) -> set[str]:
+    """Return all names below *root*, with those that begin with a dot."""
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+def test_what_is_stored_is_read_only_and_nothing_else_lies_beside_it(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """0440 under our umask of 0077 too: the group of the DMS has to be able to read it."""
+    before = os.umask(0o077)
+    try:
+        put(archive, key, sealed)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((root / key).stat().st_mode) == 0o440
+    assert stat.S_IMODE((root / key).parent.stat().st_mode) == 0o750
+    assert (root / key).stat().st_nlink == 1
+    assert everything(root) == {split(key)[0], key}
+
+
+def test_a_group_that_the_folder_hands_down_stays(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Setgid is how a share gives its files to the group of the DMS: our chmod must keep it."""
+    root.chmod(0o2770)
+    put(archive, key, sealed)
+
+    assert stat.S_IMODE((root / key).parent.stat().st_mode) == 0o2750
+
+
+def test_a_root_that_is_missing_is_unreachable_and_is_not_made(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """A share that is not mounted must not be filled on the disk below."""
+    root.rmdir()
+
+    with pytest.raises(TargetUnreachable):
+        put(archive, key, sealed)
+    with pytest.raises(TargetUnreachable):
+        asyncio.run(archive.find(key, *facts(sealed)))
+    assert not root.exists()
+
+
+def test_a_root_that_is_no_folder_is_unreachable(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Somebody's file has that name."""
+    root.rmdir()
+    root.touch()
+
+    with pytest.raises(TargetUnreachable):
+        put(archive, key, sealed)
+
+
+def test_damage_on_our_side_leaves_nothing_at_all(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Not even an empty folder, which people would look into."""
+    with pytest.raises(PermanentError):
+        asyncio.run(archive.put(key, sealed, Digest.of(b"another"), sealed.stat().st_size))
+
+    assert everything(root) == set()
+
+
+def test_what_a_crash_left_of_a_part_is_cleared_away(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """By whoever comes next for that part, asking or putting; nothing else is touched."""
+    folder = root / split(key)[0]
+    folder.mkdir()
+    ours = [
+        folder / f".sealed.pdf.{'0123456789abcdef'}.part",
+        folder / f".sealed.pdf.{'f' * 16}.part",
+    ]
+    others = [folder / ".sealed.pdf.swp", folder / f".note.xml.{'0' * 16}.part", folder / "x.part"]
+    for path in others:
+        path.touch()
+
+    for leftover, ask in zip(ours, (archive.find, None), strict=True):
+        leftover.write_bytes(b"%PDF")
+        if ask:
+            assert asyncio.run(ask(key, *facts(sealed))) is None
+        else:
+            put(archive, key, sealed)
+        assert not leftover.exists()
+    assert all(path.exists() for path in others)
+
+
+def test_what_is_no_regular_file_under_our_key_is_a_disagreement(
+    archive: FolderTarget, root: Path, key: str, sealed: Path, tmp_path: Path
+) -> None:
+    """Also a link to a file that has the right bytes: it can be changed from elsewhere."""
+    place = root / key
+    place.parent.mkdir()
+    for make in (Path.mkdir, os.mkfifo, lambda path: path.symlink_to(sealed)):
+        make(place)
+        with pytest.raises(TargetDisagrees):
+            asyncio.run(archive.find(key, *facts(sealed)))
+        with pytest.raises(TargetDisagrees):
+            put(archive, key, sealed)
+        place.rename(tmp_path / f"away{os.urandom(4).hex()}")
+
+
+def test_a_document_folder_that_leads_elsewhere_is_a_disagreement(
+    archive: FolderTarget, root: Path, key: str, sealed: Path, tmp_path: Path
+) -> None:
+    """Nothing is written through a link that somebody put there."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (root / split(key)[0]).symlink_to(elsewhere)
+
+    with pytest.raises(TargetDisagrees):
+        put(archive, key, sealed)
+    with pytest.raises(TargetDisagrees):
+        asyncio.run(archive.find(key, *facts(sealed)))
+    assert everything(elsewhere) == set()
+
+
+def test_a_folder_of_ours_instead_of_a_file_is_damage_on_our_side(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Nothing is opened there that could block us or lead elsewhere."""
+    before = facts(sealed)
+    sealed.unlink()
+    os.mkfifo(sealed)
+
+    with pytest.raises(PermanentError) as caught:
+        asyncio.run(archive.put(key, sealed, *before))
+    assert caught.value.code == OWN_COPY_DAMAGED
+    assert everything(root) == set()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 1 MiB. The tests run as root."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_is_tried_again_later_and_leaves_no_half_file(
+    small_disk: Path, key: str, sealed: Path
+) -> None:
+    """Somebody will make room; until then nothing that looks like a document lies there."""
+    target = FolderTarget("archive", Role.ARCHIVE, small_disk)
+
+    with pytest.raises(TransientError) as caught:
+        put(target, key, sealed)
+    assert caught.value.code == "target-full"
+    assert everything(small_disk) == set()
+
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    put(target, key, sealed)
+    assert (small_disk / key).read_bytes() == sealed.read_bytes()
+
+
+def test_a_disk_mounted_read_only_is_not_writable_and_still_readable(
+    small_disk: Path, key: str, tmp_path: Path
+) -> None:
+    """What is there already is found; the rest waits, and the error says whose the folder is."""
+    note = tmp_path / "note.xml"
+    note.write_bytes(b"<note/>")
+    target = FolderTarget("archive", Role.ARCHIVE, small_disk)
+    put(target, key, note)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    with pytest.raises(TransientError) as caught:
+        put(target, f"{split(key)[0]}/note.xml", note)
+    assert caught.value.code == "target-not-writable"
+    assert f"we are user {os.geteuid()}; it belongs to 0:0, mode 1777" in str(caught.value)
+    assert asyncio.run(target.find(key, *facts(note))) is not None
+
+
+# -- a disk that lies: strace makes system calls fail, or says that they were done -----------
+
+PUT = """
+import asyncio, os, sys
+from pathlib import Path
+from daemon.document import Digest, Role
+from daemon.errors import DaemonError
+from daemon.targets.folder import FolderTarget
+root, key, file = sys.argv[1:]
+data = Path(file).read_bytes()
+target = FolderTarget("archive", Role.ARCHIVE, Path(root))
+try:
+    receipt = asyncio.run(target.put(key, Path(file), Digest.of(data), len(data)))
+except DaemonError as exc:
+    answer = f"{type(exc).__name__} {exc.code}"
+else:
+    answer = f"receipt {receipt.digest}"
+os.writev(1, [answer.encode()])  # not write(2), which may be made to fail
+"""
+
+
+def put_while(injected: str, root: Path, key: str, file: Path) -> str:
+    """Put *file* in a process of its own while *injected* happens to its system calls."""
+    log = root.parent / "strace.log"
+    done = subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", log, "-e", f"trace={injected.partition(':')[0]}"),
+            *("-e", f"inject={injected}", sys.executable, "-c", PUT, root, key, file),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+    )
+    assert "(INJECTED)" in log.read_text()
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("injected", "answer"),
+    [
+        # The disk says that the first piece was written, and it was not.
+        ("write:retval=1048576:when=1", "TransientError target-miswrote"),
+        ("fsync:error=EIO:when=1", "TargetUnreachable target-unreachable"),
+        ("fsync:error=EIO:when=2", "TargetUnreachable target-unreachable"),
+        ("fsync:error=EDQUOT:when=2", "TransientError target-full"),
+        ("write:error=ESTALE:when=1", "TargetUnreachable target-unreachable"),
+        ("mkdirat:error=EACCES", "TransientError target-not-writable"),
+        ("linkat:error=EPERM", "TransientError target-without-links"),
+        ("linkat:error=EOPNOTSUPP", "TransientError target-without-links"),
+        ("linkat:error=EIO", "TargetUnreachable target-unreachable"),
+    ],
+)
+def test_a_disk_that_fails_gets_another_try_and_keeps_nothing(
+    root: Path, key: str, sealed: Path, injected: str, answer: str
+) -> None:
+    """No receipt for what the disk does not have, and no name without all its bytes."""
+    assert put_while(injected, root, key, sealed) == answer
+    assert everything(root) == set()
+
+
+def test_a_name_that_may_not_be_durable_is_not_vouched_for(
+    root: Path, archive: FolderTarget, key: str, sealed: Path
+) -> None:
+    """The file is there, but its folder could not be fsynced: the next try says so, not this one."""
+    answer = put_while("fsync:error=EIO:when=3", root, key, sealed)
+
+    assert answer == "TargetUnreachable target-unreachable"
+    assert everything(root) == {split(key)[0], key}
+    assert asyncio.run(archive.find(key, *facts(sealed))) is not None
+
+
+def test_each_step_is_durable_before_the_next(root: Path, key: str, sealed: Path) -> None:
+    """Folder before file, bytes before name; read from the disk and not from the page cache."""
+    log = root.parent / "strace.log"
+    calls = "mkdirat,fchmod,fsync,fadvise64,linkat,unlinkat"
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", log, "-e", f"trace={calls}"),
+            *(sys.executable, "-c", PUT, root, key, sealed),
+        ],
+        check=True,
+        cwd=PROJECT,
+        capture_output=True,
+        umask=0o077,
+    )
+
+    done = re.findall(r"^\d+ +(\w+)\(.* = 0$", log.read_text(), re.MULTILINE)
+    assert done == [
+        *("mkdirat", "fchmod", "fsync"),  # the document's folder, and the root that names it
+        *("fchmod", "fsync", "fadvise64"),  # the file, then read back
+        *("linkat", "unlinkat", "fsync"),  # its name
+    ]
+
+
+def test_a_put_that_nobody_waits_for_any_more_stops_and_keeps_nothing(
+    archive: FolderTarget, root: Path, key: str, tmp_path: Path
+) -> None:
+    """The service can be stopped while a large file goes to a slow share."""
+    large = tmp_path / "large.pdf"
+    with large.open("wb") as file:
+        file.truncate(1 << 30)
+    folder = root / split(key)[0]
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(archive.put(key, large, Digest("0" * 64), 1 << 30))
+        await until(lambda: folder.is_dir() and any(folder.iterdir()))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not folder.exists())
+
+    asyncio.run(cancelled())
+
+    assert everything(root) == set()
+
+
+async def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until *happened*, or fail."""
+    async with asyncio.timeout(seconds):
+        while not happened():  # noqa: ASYNC110 (it happens on a disk)
+            await asyncio.sleep(0.001)
+
+
+def test_running_out_of_descriptors_is_not_the_targets_fault(
+    root: Path, key: str, sealed: Path
+) -> None:
+    """A leak of ours ends the process, which cures it; no target is blamed."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        put_while("mkdirat:error=EMFILE", root, key, sealed)
+    assert "OSError: [Errno 24]" in caught.value.stderr

@@ -1,0 +1,106 @@
+"""A sealer with everything real around it but the service: spool, page workers, SoftHSM."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from daemon import config, hsm
+from daemon.alarms import Alarms
+from daemon.book import Book
+from daemon.document import Arrival, Digest, Document, folder_of, new_id
+from daemon.key import Key
+from daemon.magic import extension, identify
+from daemon.sealer import Sealer
+from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.token import Token
+from daemon.workers import Limits, Worker, Workers
+from tests.system.box import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from contrib.demo.token import TokenFiles
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Sealing:
+    """What a test of the sealer holds in its hands."""
+
+    config: config.Config
+    spool: SpoolThread
+    alarms: Alarms
+    token: Token
+    key: Key
+    worker: Worker
+    sealer: Sealer
+
+    async def claim(self, source: Path) -> Document:
+        """Claim a copy of *source*, as the intake would have."""
+        document_id = new_id(now())
+        folder = folder_of(self.config.documents, document_id)
+        folder.mkdir(parents=True)
+        data = source.read_bytes()
+        kind = identify(data[:1024]) or "bin"
+        (folder / f"original.{extension(kind)}").write_bytes(data)
+        arrival = Arrival(
+            id=document_id,
+            hotfolder="post",
+            profile="post",
+            name=os.fsencode(source.name),
+            size=len(data),
+            mtime_ns=time.time_ns(),
+            inode=1,
+            digest=Digest.of(data),
+            kind=kind,
+            claimed_at=now(),
+            clock="sure",
+        )
+        return await self.spool(Spool.claim, arrival, now())
+
+
+@asynccontextmanager
+async def sealing(root: Path, files: TokenFiles) -> AsyncIterator[Sealing]:
+    """Build one in *root*, and take it down."""
+    text = CONFIG.format(
+        root=root,
+        module=files.module,
+        label=files.token,
+        key=files.key,
+        certificate=files.certificate,
+        chain=files.chain,
+        pin=files.pin,
+        max_pages=2000,
+        more="",
+    )
+    (root / "scanseal.toml").write_text(text)
+    loaded = config.load(root / "scanseal.toml")
+    for place in (loaded.documents, loaded.work_in, loaded.work_out, loaded.state_dir / "ledger"):
+        place.mkdir(parents=True)
+    spool = await open_spool(loaded.state_dir, new=True)
+    environment = {**os.environ, "SOFTHSM2_CONF": str(files.softhsm2_conf)}
+    settings = hsm.HsmSettings(
+        module=loaded.hsm.module, token=loaded.hsm.token, key=loaded.hsm.key, pin=files.pin
+    )
+    token = Token(hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings), Book(spool))
+    alarms = Alarms(now)
+    key = Key(loaded, token, loaded.work_out, alarms, now)
+    worker = Worker("daemon.prepare", place=loaded.work_out, limits=Limits(memory_mb=1024))
+    pages = Workers([worker])
+    box_id = await spool(Spool.box_id)
+    sealer = Sealer(loaded, box_id, spool, pages, now)
+    try:
+        yield Sealing(loaded, spool, alarms, token, key, worker, sealer)
+    finally:
+        await pages.stop()
+        await token.close()
+        await spool.close()
