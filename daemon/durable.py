@@ -122,13 +122,17 @@ def copy(source: Path, target: Path, mode: int = 0o600) -> tuple[Digest, int]:
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     hashed = hashlib.sha256()
     size = 0
-    with os.fdopen(fd, "wb") as out, opened(source) as file:
-        for piece in chunks(file):
-            hashed.update(piece)
-            out.write(piece)
-            size += len(piece)
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with os.fdopen(fd, "wb") as out, opened(source) as file:
+            for piece in chunks(file):
+                hashed.update(piece)
+                out.write(piece)
+                size += len(piece)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return Digest(hashed.hexdigest()), size
 
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,13 +22,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from daemon import clock as clocks
-from daemon import durable
 from daemon.document import State
 from daemon.intake import TROUBLES, NotNow, Reason
-from daemon.intake.bell import ECHO_SECONDS, Bell
-from daemon.intake.claim import Claimed, Desk, commit, has_room
-from daemon.intake.settle import Look, Rule, ignore_sigio, leases_here, open_scan, probe, settled
-from daemon.intake.survey import Pass, Survey, Watched
+from daemon.intake.bell import ECHO_SECONDS
+from daemon.intake.claim import Claimed, commit
+from daemon.intake.doorkeeper import Doorkeeper
+from daemon.intake.settle import ignore_sigio
+from daemon.intake.survey import Pass, Watched
 from daemon.intake.wayback import WayBack
 from daemon.spool import Spool
 
@@ -51,6 +49,8 @@ NO_EVENTS: Final = "hotfolder-events"
 LEFT_LYING: Final = "left-lying"
 SLICE_SECONDS: Final = 2.0
 """So long claims go on before the folder is looked at again, however many files wait."""
+LEAST_SECONDS: Final = 0.02
+"""Between two looks lies at least this, and four times what a look takes."""
 PATIENCE_SECONDS: Final = 15.0
 """A folder that has not answered for so long is an alarm; an idle stage beats this often."""
 FINISH_SECONDS: Final = 10.0
@@ -88,19 +88,16 @@ class HotFolderStage:
         self._spool = spool
         self._alarms = alarms
         self._clock = clock
-        self._survey = Survey(section)
-        self._desk = Desk(section, config.documents, self._tick)
+        self._door = Doorkeeper(section, config, clock, ring=self._ring, tick=self._tick)
         self._wayback = WayBack(section, config, spool, alarms, clock)
         self._wake = asyncio.Event()
         # One thread of its own: a share that hangs holds up no other hot folder.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{section.name}")
-        self._bell = Bell(self._survey.folder, self._ring)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticks = 0
-        self._leases = True
-        self._writer_known = True
         self._last: tuple[Pass, datetime] | None = None
         self._told: set[Reason] = set()
+        self._due = 0.0
         self._echo_until = 0.0
         self.claimed: Callable[[], None] = lambda: None
         """Called when there is a document to be sealed."""
@@ -115,11 +112,11 @@ class HotFolderStage:
             name=self._section.name,
             waiting=found.waiting if found else 0,
             oldest_seconds=None if oldest is None else time.monotonic() - oldest,
-            writer_known=self._writer_known,
+            writer_known=self._door.writer_known,
             last_scan_at=at,
         )
 
-    def copy_due(self) -> None:
+    def copies_due(self) -> None:
         """Look for copies to make: a document was refused."""
         self._wayback.wake()
 
@@ -135,12 +132,12 @@ class HotFolderStage:
                 self.beat()
                 rung = self._wake.is_set()
                 self._wake.clear()
-                self._bell.heard()
+                self._door.heard()
                 await self._rest(await self._round(rung=rung))
         finally:
             copies.cancel()
             await asyncio.gather(copies, return_exceptions=True)
-            self._executor.submit(self._bell.stop)
+            self._executor.submit(self._door.stop)
             self._executor.shutdown(wait=False)
 
     # -- a round: look, then claim what has settled ------------------------------------
@@ -148,7 +145,7 @@ class HotFolderStage:
     async def _round(self, *, rung: bool) -> float:
         """Look and claim; return after how many seconds the next round is worth it."""
         try:
-            found, deaf = await self._patiently(partial(self._look, rung=rung), listing=True)
+            found, deaf = await self._patiently(partial(self._door.look, rung=rung), listing=True)
         except NotNow as exc:
             permission = exc.reason is Reason.PERMISSION
             self._alarms.raise_(
@@ -156,6 +153,7 @@ class HotFolderStage:
             )
             return self._section.rescan_seconds
         self._last = found, self._clock()
+        self._due = found.next_due
         self._tell(found, deaf)
         until = time.monotonic() + max(SLICE_SECONDS, 20 * found.seconds)
         clock = await self._clock_word() if found.claimed or found.ripe else ""
@@ -166,33 +164,33 @@ class HotFolderStage:
                 return 0.0
             await _to_the_end(self._take(name, clock))
         now = time.monotonic()
-        wait = min(found.next_due - now, self._section.rescan_seconds)
         if now < self._echo_until:
-            wait = min(wait, max(0.025, 10 * found.seconds))
-        # Events come in bursts: looking takes at most a fifth of the time.
-        return max(wait, 4 * found.seconds)
+            return 0.0
+        return min(self._due - now, self._section.rescan_seconds)
 
     async def _take(self, name: bytes, clock: str) -> None:
         """Claim a file of the hot folder, if it has settled."""
-        watched = self._survey.files[name]
+        files = self._door.survey.files
         unsealed = await self._spool(Spool.unsealed_bytes)
-        work = partial(self._judge_and_take, name, watched, unsealed, clock)
-        if await self._attempt(watched, work):
-            del self._survey.files[name]
+        if await self._attempt(files[name], partial(self._door.take, name, unsealed, clock)):
+            del files[name]
 
     async def _go_on(self, document_id: str, clock: str) -> None:
         """Bring a claim to its end that was begun, and has waited under its private name."""
-        watched = self._survey.private[document_id]
+        watched = self._door.survey.private[document_id]
         if await self._spool(Spool.exists, document_id):
-            await self._attempt(watched, partial(self._sort_out, document_id))
+            await self._attempt(watched, partial(self._door.sort_out, document_id))
         else:
-            await self._attempt(watched, partial(self._resume, document_id, watched, clock))
+            await self._attempt(watched, partial(self._door.resume, document_id, clock))
 
     async def _attempt(self, watched: Watched, work: Callable[[], Claimed | None]) -> bool:
         try:
             claimed = await self._patiently(work)
         except NotNow as exc:
-            watched.put_off(exc, time.monotonic(), 2 * self._section.rescan_seconds)
+            rescan = self._section.rescan_seconds
+            otherwise = rescan if exc.reason is Reason.WRITER else 2 * rescan
+            watched.put_off(exc, time.monotonic(), otherwise)
+            self._due = min(self._due, watched.due)
             if exc.reason in TROUBLES and exc.reason not in self._told:
                 self._told.add(exc.reason)
                 self._alarms.raise_(exc.reason, self._section.name, exc.detail)
@@ -209,7 +207,7 @@ class HotFolderStage:
             self._wayback.wake()
         if claimed.copied:
             with contextlib.suppress(NotNow):  # the next look finds it, and sorts it out
-                await self._patiently(partial(self._desk.let_go, claimed))
+                await self._patiently(partial(self._door.let_go, claimed))
         self._echo_until = time.monotonic() + ECHO_SECONDS
         return True
 
@@ -231,61 +229,6 @@ class HotFolderStage:
         policy = self._config.box.clock
         return "unsure" if clocks.gate(policy, clocks.look(), self._clock(), newest) else "sure"
 
-    # -- in the thread: this blocks ---------------------------------------------------------
-
-    def _look(self, *, rung: bool) -> tuple[Pass, str]:
-        """Survey the folder, and see to it that its events are heard."""
-        found = self._survey.look(rung=rung)
-        try:
-            if not self._bell.answers():
-                self._bell.hang()
-                self._leases = leases_here(self._survey.folder)
-                found = self._survey.look(rung=True)  # what came before somebody listened
-        except OSError as exc:
-            return found, errno.errorcode.get(exc.errno or 0, "?")
-        return found, ""
-
-    def _judge_and_take(self, name: bytes, watched: Watched, unsealed: int, clock: str) -> Claimed:
-        self._judge(os.path.join(self._survey.folder, name), watched)
-        free = durable.free_bytes(self._config.state_dir)
-        if not has_room(free, self._config.box.min_free_mb, watched.look.size, unsealed):
-            raise NotNow(Reason.DISK_FULL, "state_dir has not the room that a claim has to leave")
-        return self._desk.take(name, watched.look, self._clock(), clock)
-
-    def _resume(self, document_id: str, watched: Watched, clock: str) -> Claimed:
-        try:
-            return self._desk.resume(document_id, None, self._clock(), clock)
-        except NotNow as exc:
-            if exc.reason is not Reason.QUIET:
-                raise
-        # It has changed since it was claimed: it settles here.
-        self._judge(self._desk.private_path(document_id), watched)
-        return self._desk.resume(document_id, watched.look, self._clock(), clock)
-
-    def _sort_out(self, document_id: str) -> None:
-        self._desk.sort_out(document_id, self._clock())
-
-    def _judge(self, path: bytes, watched: Watched) -> None:
-        """Return if the file may be taken or is given up; raise NotNow if it has to wait."""
-        fd = open_scan(path)
-        try:
-            if Look.of(os.fstat(fd)) != watched.look:
-                raise NotNow(Reason.QUIET, again=self._section.settle_seconds)
-            seen = probe(fd, watched.look.size, leases=self._leases)
-        finally:
-            os.close(fd)
-        self._writer_known = seen.writer is not None
-        now = time.monotonic()
-        verdict = settled(
-            Rule.of(self._section),
-            size=watched.look.size,
-            quiet=watched.quiet(now),
-            closed=watched.closed(now),
-            probe=seen,
-        )
-        if verdict.action == "wait" and verdict.reason:
-            raise NotNow(verdict.reason, again=verdict.again)
-
     def _tick(self) -> None:
         self._ticks += 1
 
@@ -298,7 +241,15 @@ class HotFolderStage:
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     async def _rest(self, seconds: float) -> None:
-        ...
+        """Wait for *seconds* or until something happens; events come in bursts."""
+        looked = self._last[0].seconds if self._last else 0.0
+        until = time.monotonic() + seconds
+        await asyncio.sleep(max(LEAST_SECONDS, 4 * looked))
+        while not self._wake.is_set() and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, PATIENCE_SECONDS)):
+                    await self._wake.wait()
+            self.beat()
 
     async def _patiently(self, work: Callable[[], T], *, listing: bool = False) -> T:
         """Run *work* in the stage's thread, for as long as it takes.
@@ -323,6 +274,8 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        if done and not task.cancelled():
+            task.result()
         task.cancel()
         raise

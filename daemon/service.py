@@ -18,7 +18,7 @@ import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daemon import hsm
 from daemon.alarms import Alarms
@@ -27,6 +27,7 @@ from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
 from daemon.hotfolder import HotFolderStage
+from daemon.intake.recovery import recover
 from daemon.key import Key
 from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from daemon.config import Config
+    from daemon.control import Command
+
+    Stage = tuple[str, Coroutine[None, None, None]]
 
 log = logging.getLogger("service")
 
@@ -100,67 +104,85 @@ class Service:
         self._alarms.raise_(damage.code, detail=str(damage.args[0]))
         parts = Parts(self._config)
         lookout = Lookout(self._config, self._alarms, parts, now, readable=False)
-        await self._together(parts, lookout, "", {"status": _status_of(lookout)}, ())
+        await self._together(parts, lookout, "", {"status": status_of(lookout)}, ())
         return os.EX_IOERR
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
-        if missing := await spool(Spool.open_targets) - {t.name for t in config.targets}:
-            raise ConfigError(
-                tuple(f"[[target]] {name}: is missing, but has open deliveries" for name in missing)
-            )
+        known = {target.name for target in config.targets}
+        if missing := sorted(await spool(Spool.open_targets) - known):
+            raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
         for document_id in await spool(Spool.started, _boot_id(), now()):
             log.warning("unclean-end document=%s", document_id)
+        await recover(config, spool, self._alarms, now)
         box_id = await spool(Spool.box_id)
         parts = Parts(config)
-        parts.pages = _page_workers(config)
-        parts.token_keeper = self._token(spool)
-        parts.key = Key(config, parts.token_keeper, config.work_out, self._alarms, now)
-        sealer = Sealer(config, box_id, spool, parts.pages, now)
-        turns = Turns(spool, sealer, parts.key, self._alarms, now, config.box.clock)
-        parts.turns = turns
+        parts.pages = pages = _page_workers(config)
+        parts.token_keeper = token = self._token(spool)
+        parts.key = key = Key(config, token, config.work_out, self._alarms, now)
+        sealer = Sealer(config, box_id, spool, pages, now)
+        parts.turns = Turns(spool, sealer, key, self._alarms, now, config.box.clock)
         parts.sync = self._sync(spool)
-        parts.intake = self._intake(spool)
-        lookout = Lookout(config, self._alarms, parts, now, readable=True)
-        commands = Commands(config, spool, parts, lookout)
-        self._connect(parts, turns)
-        await parts.intake.recover()
-        stages = (
-            ("intake", parts.intake.run()),
-            ("sealer", turns.run()),
-            ("sync", parts.sync.run()),
-            ("ledger", self._export(spool, parts)),
+        parts.intakes = tuple(
+            HotFolderStage(section, config, spool, self._alarms, now)
+            for section in config.hotfolders
         )
+        lookout = Lookout(config, self._alarms, parts, now, readable=True)
+        commands = Commands(config, spool, parts, lookout, now)
+        stages = self._connected(parts.turns, parts.sync, parts.intakes)
+        stages.append(("ledger", self._export(spool, parts)))
         try:
             await self._together(parts, lookout, box_id, commands.table(), stages)
         finally:
-            await parts.token_keeper.close()
-            await parts.pages.stop()
+            await token.close()
+            await pages.stop()
+        # Only now: a stage that failed has gone up, and its end is an unclean one.
         await spool(Spool.stopped, now())
+
+    def _connected(
+        self, turns: Turns, sync: Sync, intakes: Sequence[HotFolderStage]
+    ) -> list[Stage]:
+        """Let the stages wake each other: hints only, each looks by itself as well."""
+
+        def copies_due() -> None:
+            for intake in intakes:
+                intake.copies_due()
+
+        turns.frozen = sync.wake
+        turns.refused = copies_due
+        turns.beat = self._beats.of("sealer")
+        sync.beat = self._beats.of("sync")
+        stages: list[Stage] = [("sealer", turns.run()), ("sync", sync.run())]
+        for number, intake in enumerate(intakes):
+            intake.claimed = turns.wake
+            intake.beat = self._beats.of(f"intake-{number}")
+            stages.append((f"intake-{number}", intake.run()))
+        return stages
 
     async def _together(
         self,
         parts: Parts,
         lookout: Lookout,
         box_id: str,
-        commands: Mapping[str, Any],
-        stages: Sequence[tuple[str, Coroutine[Any, Any, None]]],
+        commands: Mapping[str, Command],
+        stages: Sequence[Stage],
     ) -> None:
-        """Run the stages and the views until a stop is asked for, or one of them fails."""
-        tasks = [*stages, ("control", Control(self._config.socket, commands).run())]
-        if self._config.mqtt is not None and box_id:
+        """Run stages and views until a stop is asked for, or one of them fails."""
+        work: list[Stage] = [*stages, ("control", Control(self._config.socket, commands).run())]
+        if self._config.mqtt is not None:
             parts.publisher = Publisher(
                 self._config.mqtt,
                 box=self._config.box.name,
-                box_id=box_id,
+                # Without records there is no box_id; the name keeps the will where it belongs.
+                box_id=box_id or self._config.box.name,
                 snapshot=lookout.snapshot,
             )
             self._alarms.changed = parts.publisher.changed
-            tasks.append(("mqtt", parts.publisher.run()))
+            work.append(("mqtt", parts.publisher.run()))
         if self._config.web is not None:
-            tasks.append(("web", self._serve(lookout)))
-        tasks.append(("watchdog", self._watch()))
-        running = [asyncio.create_task(work, name=name) for name, work in tasks]
+            work.append(("page", self._serve(lookout)))
+        work.append(("watchdog", self._watch()))
+        running = [asyncio.create_task(stage, name=name) for name, stage in work]
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         try:
             await asyncio.wait({*running, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,11 +190,11 @@ class Service:
         finally:
             for task in (*running, stop):
                 task.cancel()
-            ended = await asyncio.gather(*running, return_exceptions=True)
+            results = await asyncio.gather(*running, return_exceptions=True)
             lookout.close()
-        for name, result in zip((t.get_name() for t in running), ended, strict=True):
+        for task, result in zip(running, results, strict=True):
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-                log.critical("stage-failed stage=%s", name, exc_info=result)
+                log.critical("stage-failed stage=%s", task.get_name(), exc_info=result)
                 raise result
 
     async def _export(self, spool: SpoolThread, parts: Parts) -> None:
@@ -252,9 +274,7 @@ def _alone(state_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PersonNeeded(
-                "already-running", f"another service works on {state_dir}"
-            ) from None
+            raise PersonNeeded("already-running", f"another service works on {state_dir}") from None
         yield
     finally:
         os.close(fd)

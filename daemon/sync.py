@@ -53,8 +53,6 @@ IDLE_SECONDS: Final = 5.0
 """Each lane looks at least this often, whatever it was or was not told."""
 SHORTEST_SECONDS: Final = 0.05
 """A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
-SUSPECT_SECONDS: Final = 30.0
-"""So long a suspect waits for the suspects of other targets, which may hang."""
 
 
 # -- one step of one delivery -----------------------------------------------------------
@@ -179,6 +177,8 @@ class Sync:
         self._shown: set[str] = set()
         self.beat: Callable[[], None] = lambda: None
         """Called when every lane has shown since the last time that it gets on."""
+        self.suspect_seconds = 30.0
+        """So long a suspect waits for the suspects of other targets, which may hang."""
 
     def wake(self) -> None:
         """Look now: a document was frozen or released."""
@@ -259,7 +259,7 @@ class Sync:
     async def _turn_of_suspect(self) -> bool:
         """Wait until no suspect of another target is on the way; return whether that is so."""
         try:
-            async with asyncio.timeout(SUSPECT_SECONDS):
+            async with asyncio.timeout(self.suspect_seconds):
                 return await self._suspects.acquire()
         except TimeoutError:
             return False  # the other target hangs; it must not stop this one (I8)

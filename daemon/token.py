@@ -76,7 +76,12 @@ class LoginBook(Protocol):
         """Commit that an attempt begins; it uses up a permission."""
 
     async def login_answered(self, serial: str, outcome: Outcome, code: str, now: datetime) -> None:
-        """Commit what became of it: no attempt is open any more."""
+        """Commit what became of the attempt.
+
+        `accepted` and `rejected` close it and all before it: the token has spoken.
+        `failed` takes back this one only: it did not reach the PIN, which says
+        nothing of an earlier attempt, nor takes an earlier rejection back.
+        """
 
     async def permit_login(self, serial: str, person: str, now: datetime) -> None:
         """Commit that a person asked for one more try."""

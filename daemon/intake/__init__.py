@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PRIVATE: Final = ".scanseal"
 """The folder inside a hot folder that holds what is claimed and not yet moved."""
@@ -81,7 +82,7 @@ _REASONS: Final = {
 }
 
 
-def not_now(exc: OSError, what: str, path: bytes) -> NotNow:
+def not_now(exc: OSError, what: str, path: Path) -> NotNow:
     """Say why the hot folder did not let us *what* the file at *path*.
 
     Permission trouble is named with user and modes, so that somebody can do
@@ -94,12 +95,12 @@ def not_now(exc: OSError, what: str, path: bytes) -> NotNow:
     return NotNow(reason, f"{what}: {name}")
 
 
-def permissions(what: str, path: bytes) -> str:
+def permissions(what: str, path: Path) -> str:
     """Return who we are and what the modes of *path* and its folder are, without their names."""
     facts = [f"{_user(os.geteuid())} may not {what}"]
-    for label, place in (("it", path), ("its folder", os.path.dirname(path))):
+    for label, place in (("it", path), ("its folder", path.parent)):
         try:
-            found = os.lstat(place)
+            found = place.lstat()
         except OSError as exc:
             facts.append(f"{label}: {errno.errorcode.get(exc.errno or 0, '?')}")
         else:
@@ -116,7 +117,7 @@ def _user(uid: int) -> str:
 
 
 @contextlib.contextmanager
-def at_share(what: str, path: bytes) -> Iterator[None]:
+def at_share(what: str, path: Path) -> Iterator[None]:
     """Turn what the hot folder's mount does not let us do into NotNow."""
     try:
         yield
@@ -135,7 +136,7 @@ def at_state() -> Iterator[None]:
         raise
 
 
-def sync_if_possible(folder: bytes) -> None:
+def sync_if_possible(folder: Path) -> None:
     """Make the names in a folder of the share durable, where its mount knows how."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

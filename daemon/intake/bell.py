@@ -10,7 +10,6 @@ Opening and reading are not listened to: our own looks would wake us for ever.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +25,7 @@ from watchdog.observers.inotify import InotifyObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 HEARD: Final[list[type[FileSystemEvent]]] = [
     FileClosedEvent,
@@ -42,9 +42,9 @@ with each claim: for so long the survey cannot wait for events."""
 class Bell(FileSystemEventHandler):
     """The events of one folder. Its methods block: call them in a thread."""
 
-    def __init__(self, folder: bytes, ring: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, ring: Callable[[], None]) -> None:
         """Do nothing yet; *ring* is called on watchdog's thread, at most once until `heard`."""
-        self._folder = os.fsdecode(folder)
+        self._folder = folder
         self._ring = ring
         self._rung = threading.Event()
         self._observer: InotifyObserver | None = None
@@ -69,7 +69,7 @@ class Bell(FileSystemEventHandler):
         place = _place(self._folder)
         observer = InotifyObserver()
         # A link is not followed by watchdog, and then nothing is ever heard.
-        observer.schedule(self, os.path.realpath(self._folder), event_filter=HEARD)
+        observer.schedule(self, self._folder.resolve(), event_filter=HEARD)
         try:
             observer.start()
         except OSError:
@@ -96,6 +96,6 @@ class Bell(FileSystemEventHandler):
         self._rung.clear()
 
 
-def _place(folder: str) -> tuple[int, int]:
-    found = os.stat(folder)
+def _place(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
     return found.st_dev, found.st_ino

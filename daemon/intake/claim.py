@@ -23,19 +23,19 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from daemon import durable
 from daemon.document import Digest, Document, folder_of, new_id
 from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now, sync_if_possible
 from daemon.intake.origin import Origin, origin_of, remove_unused, stored
-from daemon.intake.settle import Look, examine, flaw, open_scan, writer_open
+from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.magic import extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from daemon.config import HotFolder
     from daemon.document import Arrival
@@ -87,8 +87,8 @@ class Desk:
         self._section = section
         self._documents = documents
         self._tick = tick
-        self.folder = os.fsencode(section.path)
-        self.private = os.path.join(self.folder, PRIVATE.encode())
+        self.folder = Path(section.path)
+        self.private = self.folder / PRIVATE
 
     # -- the ways in -------------------------------------------------------------
 
@@ -100,9 +100,9 @@ class Desk:
         self._make_private()
         origin = self._origin(new_id(now), name, look, now, clock)
         self._begin(origin)
-        path = os.path.join(self.folder, name)
+        path = self.folder / os.fsdecode(name)
         try:
-            os.rename(path, self.private_path(origin.id))
+            path.rename(self.private_path(origin.id))
         except OSError as exc:
             remove_unused(self._documents, origin.id)
             raise not_now(exc, "take", path) from exc
@@ -133,9 +133,9 @@ class Desk:
         arrival = claimed.arrival
         path = self.private_path(arrival.id)
         with at_share("remove", path):
-            found = Look.of(os.lstat(path))
+            found = Look.of(path.lstat())
             if found.is_still(arrival.size, arrival.mtime_ns, arrival.inode):
-                os.unlink(path)
+                path.unlink()
 
     def sort_out(self, document_id: str, now: datetime) -> None:
         """Decide about a private name whose document has a row.
@@ -147,11 +147,11 @@ class Desk:
         with os.fdopen(open_scan(path), "rb", buffering=0) as file:
             self._same(file, document_id, now)
         with at_share("remove", path):
-            os.unlink(path)
+            path.unlink()
 
-    def private_path(self, document_id: str) -> bytes:
+    def private_path(self, document_id: str) -> Path:
         """Return where a claimed file lies until it is moved."""
-        return os.path.join(self.private, document_id.encode())
+        return self.private / document_id
 
     # -- steps 3 to 5 --------------------------------------------------------------
 
@@ -187,12 +187,12 @@ class Desk:
             copied=copied,
         )
 
-    def _renamed(self, fd: int, path: bytes, target: Path) -> bool:
+    def _renamed(self, fd: int, path: Path, target: Path) -> bool:
         """Move it by rename if that can be done; if not, nothing has happened."""
-        if os.fstat(fd).st_nlink > 1:
+        if facts_of(fd).st_nlink > 1:
             return False  # somebody could still write to it through its other name
         try:
-            os.rename(path, target)
+            path.rename(target)
         except OSError as exc:
             if exc.errno == errno.EXDEV:
                 return False
@@ -206,7 +206,7 @@ class Desk:
             _same_look(fd, origin)
         except NotNow:
             # It cannot be read, or is being written (where no lease tells): it waits again.
-            os.rename(target, self.private_path(origin.id))
+            target.rename(self.private_path(origin.id))
             raise
         with contextlib.suppress(PermissionError):  # another's file, but its folder is closed
             os.fchmod(fd, 0o600)
@@ -250,7 +250,7 @@ class Desk:
             self._begin(replace(origin, id=own_id))
         path = self.private_path(document_id)
         with at_share("rename", path):
-            os.rename(path, self.private_path(own_id))
+            path.rename(self.private_path(own_id))
         raise NotNow(Reason.QUIET)
 
     def _digest(self, file: BinaryIO) -> Digest:
@@ -295,16 +295,16 @@ class Desk:
     def _make_private(self) -> None:
         """Make sure that the private folder is ours: nobody else may change what lies there."""
         with at_share("make a folder in", self.folder), contextlib.suppress(FileExistsError):
-            os.mkdir(self.private, 0o700)
+            self.private.mkdir(mode=0o700)
             sync_if_possible(self.folder)
         with at_share("use", self.private):
-            found = os.lstat(self.private)
+            found = self.private.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, "not ours")
             if stat.S_IMODE(found.st_mode) & 0o077:
                 # Some mounts show one mode for everything and change none.
                 with contextlib.suppress(PermissionError):
-                    os.chmod(self.private, 0o700)
+                    self.private.chmod(0o700)
 
     def _sync_share(self, *, copied: bool) -> None:
         """Make it durable that the name has left the hot folder: else it comes back, and again.
@@ -317,6 +317,5 @@ class Desk:
 
 
 def _same_look(fd: int, origin: Origin) -> None:
-    if not Look.of(os.fstat(fd)).is_still(origin.size, origin.mtime_ns, origin.inode):
+    if not Look.of(facts_of(fd)).is_still(origin.size, origin.mtime_ns, origin.inode):
         raise NotNow(Reason.QUIET)
-

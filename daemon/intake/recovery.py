@@ -28,7 +28,7 @@ from daemon.document import is_id
 from daemon.intake import NotNow, at_share
 from daemon.intake.claim import Claimed, Desk, commit
 from daemon.intake.origin import Origin, origin_of, remove_unused, stored, unused
-from daemon.intake.settle import Look, examine, flaw, open_scan, writer_open
+from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ async def _private_ids(desk: Desk) -> frozenset[str] | None:
         names = await asyncio.wait_for(asyncio.to_thread(_names, desk.private), PATIENCE_SECONDS)
     except (NotNow, TimeoutError):
         return None
-    return frozenset(name for name in map(os.fsdecode, names) if is_id(name))
+    return frozenset(name for name in names if is_id(name))
 
 
-def _names(folder: bytes) -> list[bytes]:
+def _names(folder: Path) -> list[str]:
     with at_share("list", folder):
-        return os.listdir(folder)
+        return [path.name for path in folder.iterdir()]
 
 
 async def _commit(spool: SpoolThread, claimed: Claimed, clock: Callable[[], datetime]) -> None:
@@ -174,8 +174,8 @@ def _adopted(folder: Path, documents: Path) -> Claimed | None:
     if origin is None or original is None or origin.id != folder.name:
         return None
     try:
-        with os.fdopen(open_scan(os.fsencode(original)), "rb", buffering=0) as file:
-            look = Look.of(os.fstat(file.fileno()))
+        with os.fdopen(open_scan(original), "rb", buffering=0) as file:
+            look = Look.of(facts_of(file.fileno()))
             if writer_open(file.fileno()):
                 return None
             # A copy has an inode and times of its own: then what was copied counts.

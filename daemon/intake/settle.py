@@ -104,9 +104,7 @@ class Verdict:
 TAKE: Final = Verdict("take")
 
 
-def settled(
-    rule: Rule, *, size: int, quiet: float, closed: float, probe: Probe | None
-) -> Verdict:
+def settled(rule: Rule, *, size: int, quiet: float, closed: float, probe: Probe | None) -> Verdict:
     """Return what to do with a file.
 
     *quiet* is for how many seconds it has not changed, *closed* for how many no
@@ -135,7 +133,7 @@ def flaw(size: int, content: Content) -> Reason | None:
     return None if content.complete else Reason.INCOMPLETE
 
 
-def open_scan(path: bytes) -> int:
+def open_scan(path: Path) -> int:
     """Open a regular file to read it, at once or not at all; raise NotNow with the reason.
 
     EAGAIN of the open itself is somebody's lease or oplock: without O_NONBLOCK a
@@ -145,10 +143,23 @@ def open_scan(path: bytes) -> int:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         raise not_now(exc, "read", path) from exc
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        regular = stat.S_ISREG(facts_of(fd).st_mode)
+    except NotNow:
+        os.close(fd)
+        raise
+    if not regular:
         os.close(fd)
         raise NotNow(Reason.NOT_A_FILE)
     return fd
+
+
+def facts_of(fd: int) -> os.stat_result:
+    """Ask for the facts of an open file; even that can fail when a share goes away."""
+    try:
+        return os.fstat(fd)
+    except OSError as exc:
+        raise NotNow(Reason.UNREADABLE, f"stat: {errno.errorcode.get(exc.errno or 0)}") from exc
 
 
 def writer_open(fd: int) -> bool | None:
@@ -195,12 +206,12 @@ def examine(fd: int, size: int) -> Content:
         raise NotNow(Reason.UNREADABLE, f"read: {errno.errorcode.get(exc.errno or 0)}") from exc
 
 
-def leases_here(folder: bytes) -> bool:
+def leases_here(folder: Path) -> bool:
     """Return whether all writers of *folder* are on this machine, where a lease knows them.
 
     A network mount answers EAGAIN to everything, or knows nothing of the others.
     """
-    device = os.stat(folder).st_dev
+    device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace").splitlines():
         fields = line.split(" ")

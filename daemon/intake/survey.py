@@ -17,6 +17,7 @@ import stat
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.document import is_id
@@ -88,10 +89,10 @@ class Survey:
     def __init__(self, section: HotFolder) -> None:
         """Know nothing yet: whatever is there waits like anything that comes."""
         self._section = section
-        self.folder = os.fsencode(section.path)
-        self._private = os.path.join(self.folder, PRIVATE.encode())
+        self.folder = Path(section.path)
+        self._private = self.folder / PRIVATE
         self._ignored = re.compile("|".join(map(fnmatch.translate, section.ignore)) or r"(?!)")
-        self._ours = {PRIVATE.encode(), _below(self.folder, os.fsencode(section.rejected))}
+        self._ours = {PRIVATE.encode(), _below(section.path, section.rejected)}
         self.files: dict[bytes, Watched] = {}
         """By name: what may become a claim."""
         self.private: dict[str, Watched] = {}
@@ -171,7 +172,7 @@ class Survey:
 
     def _entries(self) -> Iterator[tuple[bytes, os.stat_result | None]]:
         """Yield each name that concerns us; None instead of its facts if it is no regular file."""
-        with at_share("list", self.folder), os.scandir(self.folder) as entries:
+        with at_share("list", self.folder), os.scandir(os.fsencode(self.folder)) as entries:
             for entry in entries:
                 if entry.name in self._ours or self._ignored.match(os.fsdecode(entry.name)):
                     continue
@@ -179,7 +180,7 @@ class Survey:
 
     def _private_entries(self) -> Iterator[tuple[bytes, os.stat_result | None]]:
         try:
-            with at_share("list", self._private), os.scandir(self._private) as entries:
+            with at_share("list", self._private), os.scandir(os.fsencode(self._private)) as entries:
                 for entry in entries:
                     yield from _facts(entry)
         except NotNow as exc:
@@ -200,8 +201,7 @@ def _facts(entry: os.DirEntry[bytes]) -> Iterator[tuple[bytes, os.stat_result | 
     yield entry.name, facts if stat.S_ISREG(facts.st_mode) else None
 
 
-def _below(folder: bytes, place: bytes) -> bytes:
+def _below(folder: str, place: str) -> bytes:
     """Return the name in *folder* under which *place* lies; "" if it lies elsewhere."""
-    path = os.path.relpath(os.path.normpath(place), os.path.normpath(folder))
-    first = path.split(b"/")[0]
-    return b"" if first in {b"..", b"."} else first
+    above, below = (Path(os.path.normpath(path)) for path in (folder, place))
+    return os.fsencode(below.relative_to(above).parts[0]) if above in below.parents else b""

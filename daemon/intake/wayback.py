@@ -17,6 +17,7 @@ import hashlib
 import logging
 import os
 import zoneinfo
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from daemon import durable
@@ -30,7 +31,6 @@ from daemon.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from daemon.alarms import Alarms
     from daemon.config import Config, HotFolder
@@ -91,7 +91,7 @@ class WayBack:
         self._spool = spool
         self._alarms = alarms
         self._clock = clock
-        self._rejected = os.fsencode(section.rejected)
+        self._rejected = Path(section.rejected)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -152,31 +152,30 @@ class WayBack:
             self._config.box.language,
             zoneinfo.ZoneInfo(self._config.box.timezone),
         )
-        with at_share("write to rejected", os.path.join(self._rejected, b"*")):
+        with at_share("write to rejected", self._rejected / "*"):
             for stem in _stems(name, document.id):
-                place = os.path.join(self._rejected, stem)
-                copy = place + os.fsencode(original.suffix)
-                if self._placed(document, original, copy, place + b".txt", text):
+                copy = self._rejected / (stem + original.suffix)
+                if self._placed(document, original, copy, self._rejected / (stem + ".txt"), text):
                     sync_if_possible(self._rejected)
                     return
             raise FileExistsError(errno.EEXIST, "every name is taken")
 
     def _placed(
-        self, document: Document, original: Path, copy: bytes, note: bytes, text: bytes
+        self, document: Document, original: Path, copy: Path, note: Path, text: bytes
     ) -> bool:
         """Put both in place; False if one of the names has other content than ours."""
         there = _holds(copy, lambda pieces: _digest(pieces) == document.digest.hex)
         noted = _holds(note, lambda pieces: document.id.encode() in next(iter(pieces), b""))
         if there is False or noted is False:
             return False
-        temporary = os.path.join(self._rejected, f".scanseal-{document.id}".encode())
+        temporary = self._rejected / f".scanseal-{document.id}"
         if there is None:
             _fill(temporary, _verified(original, document.digest.hex))
             if not _name(temporary, copy):
                 return False
         _fill(temporary, [text])
         if noted:
-            os.replace(temporary, note)  # what it was refused for before it was released
+            temporary.replace(note)  # what it was refused for before it was released
             return True
         return _name(temporary, note)
 
@@ -207,13 +206,13 @@ def explanation(document: Document, name: str, language: str, zone: zoneinfo.Zon
     return "\r\n".join(lines).encode("utf-8-sig")
 
 
-def _stems(name: bytes, document_id: str) -> Iterator[bytes]:
+def _stems(name: bytes, document_id: str) -> Iterator[str]:
     """Yield names without extension: the id's last 8 digits, more of them if that is taken."""
-    stem = os.path.splitext(name.replace(b"/", b"_"))[0] or b"scan"
+    stem = os.fsencode(PurePath(os.fsdecode(name.replace(b"/", b"_"))).stem) or b"scan"
     digits = document_id.replace("-", "")
     for count in (8, 12, 32):
         tail = f"~{digits[-count:]}".encode()
-        yield _shortened(stem, NAME_BYTES - len(tail) - len(b".jpeg")) + tail
+        yield os.fsdecode(_shortened(stem, NAME_BYTES - len(tail) - len(b".jpeg")) + tail)
 
 
 def _shortened(stem: bytes, limit: int) -> bytes:
@@ -239,7 +238,7 @@ def _verified(original: Path, digest: str) -> Iterator[bytes]:
         raise OriginalUnreadable
 
 
-def _holds(path: bytes, ours: Callable[[Iterable[bytes]], bool]) -> bool | None:
+def _holds(path: Path, ours: Callable[[Iterable[bytes]], bool]) -> bool | None:
     """Return whether the file at *path* is *ours*; None if there is none."""
     try:
         fd = open_scan(path)
@@ -256,10 +255,9 @@ def _digest(pieces: Iterable[bytes]) -> str:
     return hashed.hexdigest()
 
 
-def _fill(temporary: bytes, pieces: Iterable[bytes]) -> None:
+def _fill(temporary: Path, pieces: Iterable[bytes]) -> None:
     """Write a temporary file that is ours alone; what a kill left of it is replaced."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
+    temporary.unlink(missing_ok=True)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED_MODE)
     try:
         with os.fdopen(fd, "wb") as out:
@@ -270,16 +268,16 @@ def _fill(temporary: bytes, pieces: Iterable[bytes]) -> None:
                 os.fchmod(out.fileno(), SHARED_MODE)
             os.fsync(out.fileno())
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 
-def _name(temporary: bytes, final: bytes) -> bool:
+def _name(temporary: Path, final: Path) -> bool:
     """Give *temporary* its name; False if somebody has it, who is not overwritten."""
     try:
-        os.link(temporary, final, follow_symlinks=False)
+        final.hardlink_to(temporary)
     except FileExistsError:
-        os.unlink(temporary)
+        temporary.unlink()
         return False
     except OSError as exc:
         if exc.errno not in NO_LINKS:
@@ -288,9 +286,9 @@ def _name(temporary: bytes, final: bytes) -> bool:
         try:
             os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
-            os.unlink(temporary)
+            temporary.unlink()
             return False
-        os.replace(temporary, final)
+        temporary.replace(final)
     else:
-        os.unlink(temporary)
+        temporary.unlink()
     return True

@@ -31,6 +31,7 @@ CARRIED: Final = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive Huffman coding: what DCTDecode takes (ISO 32000-1, 7.4.8)."""
 FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 MOST_PROFILE: Final = 4 << 20
+PLAIN_RGB: Final = b" /DecodeParms << /ColorTransform 0 >>"
 PADDING: Final = b"\0\xff"
 MOST_PADDING: Final = 1024
 
@@ -57,9 +58,14 @@ class Scan:
     """The offset after EOI."""
 
     @property
-    def ambiguous(self) -> bool:
-        """Three components of which nothing says how they are coded: readers differ (RGB by name)."""
-        return not self.jfif and self.adobe is None and self.components == tuple(b"RGB")
+    def says_nothing(self) -> bool:
+        """Whether no marker says how the colours are coded."""
+        return not self.jfif and self.adobe is None
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the markers disagree about it: JFIF is always YCbCr, Adobe's 0 is always RGB."""
+        return len(self.components) == 3 and self.jfif and self.adobe == 0
 
 
 def picture(file: IO[bytes], size: int, max_pixels: int) -> Picture:
@@ -76,8 +82,9 @@ def picture(file: IO[bytes], size: int, max_pixels: int) -> Picture:
     if count == 4 and scan.adobe is not None:
         # Adobe's own CMYK is stored inverted, and its marker is how everybody knows.
         entries += b" /Decode [ 1 0 1 0 1 0 1 0 ]"
-    if scan.ambiguous:
-        entries += b" /DecodeParms << /ColorTransform 0 >>"
+    if count == 3 and scan.says_nothing and scan.components == tuple(b"RGB"):
+        # Decoders go by these names; a PDF's reader takes it for YCbCr unless it is told.
+        entries += PLAIN_RGB
     turn, dpi = _exif(scan)
     return Picture(
         width=scan.width,
@@ -126,6 +133,8 @@ def _supported(scan: Scan) -> None:
         raise Refused("image-damaged", "the JPEG has no frame")
     if scan.frame not in CARRIED or scan.bits != 8 or not scan.height:
         raise Refused("image-unsupported", f"JPEG of process {scan.frame:02x}, {scan.bits} bits")
+    if scan.contradicts:
+        raise Refused("image-unsupported", "the JPEG says two things about its colours")
     if len(scan.components) not in {1, 3, 4} or not scan.width:
         raise Refused("image-unsupported", f"JPEG of {len(scan.components)} components")
 

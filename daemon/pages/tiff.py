@@ -40,7 +40,7 @@ PLANAR, T4_OPTIONS, T6_OPTIONS, TILES, EXTRA, FORMAT, TABLES, PROFILE = (
     284, 292, 293, 324, 338, 339, 347, 34675,
 )  # fmt: skip
 G3, G4, JPEG = 3, 4, 7
-WHITE_IS_ZERO, BLACK_IS_ZERO, YCBCR = 0, 1, 6
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
 ASSOCIATED_ALPHA = 1
 MOST_TABLES: Final = 1 << 16
 MOST_PROFILE: Final = 4 << 20
@@ -201,7 +201,7 @@ def _turned_around(chunks: Chunks) -> Chunks:
 
 def _jpeg(file: IO[bytes], frame: Frame, photometric: int, samples: int) -> Picture | None:
     directory = frame.directory
-    if (samples, photometric) not in {(1, BLACK_IS_ZERO), (3, YCBCR)}:
+    if (samples, photometric) not in {(1, BLACK_IS_ZERO), (3, YCBCR), (3, RGB)}:
         return None
     start, length = directory.number(STRIP_OFFSETS, 0), directory.number(STRIP_COUNTS, 0)
     try:
@@ -209,8 +209,8 @@ def _jpeg(file: IO[bytes], frame: Frame, photometric: int, samples: int) -> Pict
     except Refused:
         return None  # the decoder may still know it; if not, it says so
     fits = (scan.width, scan.height, len(scan.components)) == (frame.width, frame.height, samples)
-    # What TIFF says of the colours has to be what a reader of PDF makes of the stream alone.
-    if not fits or scan.ambiguous or (samples == 3 and scan.adobe not in {None, 1}):
+    # The directory says how the colours are coded; a marker in the stream might say otherwise.
+    if not fits or not scan.says_nothing:
         return None
     tables = directory.data(TABLES, MOST_TABLES)
     between = tables[2:-2] if tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9" else b""
@@ -223,7 +223,10 @@ def _jpeg(file: IO[bytes], frame: Frame, photometric: int, samples: int) -> Pict
     return Picture(
         width=frame.width,
         height=frame.height,
-        entries=b"/BitsPerComponent 8 /Filter /DCTDecode",
+        entries=(
+            b"/BitsPerComponent 8 /Filter /DCTDecode"
+            + (jpeg.PLAIN_RGB if photometric == RGB else b"")
+        ),
         colours=device_space(samples),
         chunks=chunks,
         dpi=frame.dpi,

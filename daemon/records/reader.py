@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from daemon import ledger
+from daemon import ledger, schema
 from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
 from daemon.errors import PersonNeeded
 from daemon.records import rows
@@ -61,12 +61,17 @@ class Reader:
     def in_state(self, state: State, limit: int) -> list[Document]:
         """Return the next documents in *state* that are in no step: suspects first, then oldest."""
         return self._select(
-            f"state = '{state.value}' AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
+            f"{_being(state)} AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
         )
 
-    def copies_due(self, limit: int) -> list[Document]:
-        """Return refused documents whose copy is not in `rejected` yet."""
-        return self._select("copy_due = 1 ORDER BY id LIMIT ?", [limit])
+    def ids_between(self, first: str, before: str) -> set[str]:
+        """Return the ids of all rows from *first* on, up to and without *before*."""
+        statement = "SELECT id FROM document WHERE id >= ? AND id < ?"
+        return {found for (found,) in self._db.execute(statement, [first, before])}
+
+    def copies_due(self, limit: int, after: str = "") -> list[Document]:
+        """Return refused documents whose copy is not in `rejected` yet, behind the id *after*."""
+        return self._select("copy_due = 1 AND id > ? ORDER BY id LIMIT ?", [after, limit])
 
     def due(self, target: str, now: datetime, limit: int) -> list[Delivery]:
         """Return deliveries to *target* that may be tried now: suspects first, then oldest.
@@ -75,7 +80,7 @@ class Reader:
         """
         return self._select_deliveries(
             "rowid IN (SELECT rowid FROM delivery WHERE target = ?"  # noqa: S608
-            f" AND state IN ('pending','sending') AND due_at <= ? AND {SENDABLE}"
+            f" AND {schema.UNDERWAY} AND due_at <= ? AND {SENDABLE}"
             " ORDER BY tries DESC, document LIMIT ?) ORDER BY tries DESC, document",
             [target, utc_text(now), limit],
         )
@@ -87,8 +92,8 @@ class Reader:
             row[0]
             for state in ("pending", "sending")
             for row in self._db.execute(
-                f"SELECT due_at FROM delivery WHERE target = ? AND state = '{state}'"  # noqa: S608
-                f" AND {SENDABLE} ORDER BY due_at LIMIT 1",
+                f"SELECT due_at FROM delivery WHERE target = ? AND {schema.UNDERWAY}"  # noqa: S608
+                f" AND state = '{state}' AND {SENDABLE} ORDER BY due_at LIMIT 1",
                 [target],
             )
         ]
@@ -148,12 +153,12 @@ class Reader:
 
     def oldest(self, state: State) -> Document | None:
         """Return the oldest document in *state*."""
-        found = self._select(f"state = '{state.value}' ORDER BY id LIMIT 1", [])
+        found = self._select(f"{_being(state)} ORDER BY id LIMIT 1", [])
         return found[0] if found else None
 
     def newest(self, limit: int, before: str = "", state: State | None = None) -> list[Document]:
         """Return the newest documents, those before the id *before* and in *state* if given."""
-        which = "" if state is None else f"state = '{state.value}' AND "
+        which = "" if state is None else f"{_being(state)} AND "
         return self._select(f"{which}id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
 
     def last_success(self, target: str) -> datetime | None:
@@ -204,6 +209,12 @@ class Reader:
         """Return a fact about the box, or "" if it is not known."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
         return row[0] if row else ""
+
+
+def _being(state: State) -> str:
+    """Return the condition that a document is in *state*, so that an index can be used."""
+    condition = f"state = '{state.value}'"
+    return f"{schema.OPEN} AND {condition}" if state in schema.OPEN_STATES else condition
 
 
 def open_reader(path: Path) -> Reader:

@@ -64,8 +64,11 @@ class Book:
 
     async def login_answered(self, serial: str, outcome: Outcome, code: str, now: datetime) -> None:
         record = await self.login_record(serial)
-        rejected = outcome == "rejected"
-        self._keep(f"{outcome} {code} {now.year}", 0, rejected, permitted=record.permitted)
+        line = f"{outcome} {code} {now.year}"
+        if outcome == "failed":
+            self._keep(line, record.unresolved - 1, record.rejected, permitted=record.permitted)
+        else:
+            self._keep(line, 0, outcome == "rejected", permitted=record.permitted)
 
     async def permit_login(self, serial: str, person: str, now: datetime) -> None:
         record = await self.login_record(serial)

@@ -261,7 +261,8 @@ async def test_a_broker_that_comes_back_is_told_everything_again(
     async with published(box, broker.port) as publisher:
         box.alarms.raise_("target-unreachable", "dms", "no route")
         box.alarms.raise_("clock-unsure", "", "no-source")
-        await until(lambda: publisher.connected)
+        with central(broker.port) as it:
+            await until(lambda: len(it.retained) == 4)
         broker.stop()
         await until(lambda: not publisher.connected)
 
@@ -269,11 +270,10 @@ async def test_a_broker_that_comes_back_is_told_everything_again(
         box.claimed()
         publisher.changed()
         broker.start()
+        topic = f"{BASE}/alarm/target-unreachable"
         with central(broker.port) as it:
             # As a broker with a disk of its own would have kept it.
-            topic = f"{BASE}/alarm/target-unreachable"
             it._client.publish(topic, '[{"instance": "dms"}]', 1, retain=True)
-            await until(lambda: publisher.connected)
             await until(lambda: (topic, "") in it.heard)
 
             assert it.retained[f"{BASE}/state"] == "online"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,14 +14,23 @@ from daemon.clock import STA_UNSYNC, STATUS_OFFSET, TIMEX_BYTES, ClockFacts, gat
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NOBODY = ClockFacts(ntp=False, rtc=False)
 
-OFFSETS = r"""
-#include <stddef.h>
-#include <stdio.h>
-#include <sys/timex.h>
-int main(void) {
-    printf("%zu %zu %d", offsetof(struct timex, status), sizeof(struct timex), STA_UNSYNC);
-}
-"""
+
+
+class Timex(ctypes.Structure):
+    """`struct timex` of adjtimex(2), field by field."""
+
+    _fields_: ClassVar = [
+        ("modes", ctypes.c_uint),
+        *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
+        ("status", ctypes.c_int),
+        *((name, ctypes.c_long) for name in ("constant", "precision", "tolerance")),
+        ("time", ctypes.c_long * 2),
+        *((name, ctypes.c_long) for name in ("tick", "ppsfreq", "jitter")),
+        ("shift", ctypes.c_int),
+        *((name, ctypes.c_long) for name in ("stabil", "jitcnt", "calcnt", "errcnt", "stbcnt")),
+        ("tai", ctypes.c_int),
+        ("padding", ctypes.c_int * 11),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,9 +64,11 @@ def test_backwards_is_said_before_no_source() -> None:
 
 
 def test_the_kernel_is_asked_where_the_kernel_answers() -> None:
-    """The status word of adjtimex(2), read again here through another function of libc."""
-    buffer = (ctypes.c_long * (TIMEX_BYTES // 8 + 1))()
-    state = ctypes.CDLL(None).ntp_adjtime(buffer)
-    status = bytes(buffer)[STATUS_OFFSET : STATUS_OFFSET + 4]
+    """A wrong offset would read some other word as "synchronised": asked again by field name."""
+    facts = Timex()
+    answer = ctypes.CDLL(None).ntp_adjtime(ctypes.byref(facts))
 
-    assert look().ntp == (state >= 0 and not int.from_bytes(status, "little") & STA_UNSYNC)
+    assert ctypes.sizeof(Timex) == TIMEX_BYTES
+    assert Timex.status.offset == STATUS_OFFSET
+    assert look().ntp == (answer >= 0 and not facts.status & STA_UNSYNC)
+    assert look().rtc == Path("/sys/class/rtc/rtc0").is_symlink()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 DIGEST = hashlib.sha256(b"all of the file but the gap").digest()
 SCHEMES = ("rsa-pss-sha256", "rsa-pkcs1v15-sha256", "ecdsa-sha256")
+DATA = bytes.fromhex("06092a864886f70d010701")
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -300,6 +301,56 @@ def test_what_the_real_key_signed_wrongly_is_refused_with_its_reason(
         pss.check(resealed(pss, change))
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda one, two, three: (two, one, three), "not in order"),
+        (lambda one, two, three: (one, one, two, three), "twice"),
+        (
+            lambda one, two, three: (
+                der.tlv(der.SEQUENCE, *_inner(one)[:1], der.tlv(der.SET, DATA, DATA)),
+                two,
+                three,
+            ),
+            "exactly one value",
+        ),
+        (lambda one, two, three: (one, two, b"\xa0" + three[1:]), "signed attribute"),
+    ],
+    ids=["order", "twice", "values", "tag"],
+)
+def test_attributes_have_one_order_and_one_value_each(
+    change: Callable[[bytes, bytes, bytes], tuple[bytes, ...]], reason: str, token: Token
+) -> None:
+    """Validators that sort or choose for themselves would see something else than we did."""
+    (whole,) = der.values(cms.signed_attributes(token.template, DIGEST))
+    one, two, three = (value.whole for value in der.values(whole.content))
+    attributes = der.tlv(der.SET, *change(one, two, three))
+
+    with pytest.raises(PermanentError, match=reason):
+        token.check(cms.assemble(token.template, attributes, token.sign(attributes)))
+
+
+def _inner(attribute: bytes) -> list[bytes]:
+    return [value.whole for value in der.values(der.first(attribute).content)]
+
+
+def test_certificates_have_one_order_and_stand_there_once(token: Token) -> None:
+    """They are outside of what is signed, so nothing else holds them in place."""
+    first, second = sorted((token.certificate, token.ca))
+    seal = token.seal()
+
+    with pytest.raises(PermanentError, match="certificates"):
+        token.check(seal.replace(first + second, second + first))
+    swapped = token.template.cms.replace(first + second, second + first)
+    with pytest.raises(TransientError, match="certificates"):
+        replace(token.template, cms=swapped)
+    once, twice = (der.tlv(der.CONTEXT_0, first, second, *more) for more in ((), (second,)))
+    doubled = replace(token.template)
+    object.__setattr__(doubled, "before_signer", doubled.before_signer.replace(once, twice))
+    with pytest.raises(PermanentError, match="certificates"):
+        token.check(replace(token, template=doubled).seal())
+
+
 def test_a_seal_of_another_digest_key_or_chain_is_refused(token: Token) -> None:
     """Three ways to get a good seal into the wrong file."""
     seal = token.seal()
@@ -395,15 +446,38 @@ def test_the_worker_s_answer_is_checked(pss: Token) -> None:
         fetch(right, [])
 
 
-@given(st.binary(max_size=40))
-def test_der_is_read_in_one_form_only(data: bytes) -> None:
+@given(
+    st.integers(0, 255),
+    st.sampled_from([b"", b"\x80", b"\x81", b"\x82\0", b"\x82", b"\x84\0\0\0", b"\x85\0\0\0\0"]),
+    st.binary(max_size=200),
+)
+def test_der_is_read_in_one_form_only(tag: int, form: bytes, content: bytes) -> None:
     """Whatever can be read is written again as the same bytes."""
+    data = bytes((tag,)) + form + len(content).to_bytes(1, "big") + content
     try:
         found = der.values(data)
     except der.NotDer:
         return
 
     assert b"".join(der.tlv(value.tag, value.content) for value in found) == data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x04",
+        b"\x04\x02a",
+        b"\x04\x81\x01a",
+        b"\x04\x82\x00\x80" + bytes(128),
+        b"\x30\x80\x04\x01a\x00\x00",
+        b"\x1f\x01a",
+        b"\x3f\x81\x01\x00",
+    ],
+)
+def test_what_is_not_canonical_der_is_not_read(data: bytes) -> None:
+    """Cut off, lengths in a longer form than needed or without end, tags of several bytes."""
+    with pytest.raises(der.NotDer):
+        der.values(data)
 
 
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 255, 256, 65535, 65536])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.document import Digest
@@ -324,6 +324,7 @@ HAPPENINGS = st.lists(
 
 
 @given(HAPPENINGS, st.booleans())
+@example(["die_at_login", "fail_before_the_pin"] * 3, False)
 def test_i6_a_wrong_pin_never_locks_the_card_by_itself(
     happenings: list[str], shows_flags: bool
 ) -> None:
