@@ -107,6 +107,14 @@ def group(leader: int) -> list[Process]:
     return found
 
 
+def high_water(pid: int) -> float:
+    """Return the most memory (RSS) that a process has had since it was started, in MB."""
+    for line in (PROC / str(pid) / "status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
 def _role(entry: Path) -> str:
     try:
         words = (entry / "cmdline").read_bytes().decode().split("\0")

@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from bench.bare import Bare
+from bench.draw import draw
 from bench.table import Row, Section, middle
-from contrib.demo import scans
 from daemon import durable, hsm
 from daemon.alarms import Alarms
 from daemon.config import Config, load
@@ -312,7 +312,8 @@ def _written(path: Path, data: bytes) -> None:
 
 def measure(folder: Path, token: TokenFiles) -> Section:
     """Measure the figure group `seal`."""
-    source = scans.one_page_pdf(folder / "scan.pdf")
+    source = folder / "scan.pdf"
+    draw("one", source)
     with_us, floor, pyhanko = asyncio.run(_rounds(folder, token, source))
     size = source.stat().st_size
     shutil.rmtree(folder)
@@ -375,7 +376,9 @@ def section(
         for name, words, _, _ in STEPS
     ]
     rows += [
-        _ms(f"seal.floor_{name}", f"floor: {words}", [1000 * one[name] for one in floor], rival=True)
+        _ms(
+            f"seal.floor_{name}", f"floor: {words}", [1000 * one[name] for one in floor], rival=True
+        )
         for name, words in FLOOR_WORDS.items()
     ]
     notes = [
@@ -412,9 +415,7 @@ large the CMS will be, does one fsync and verifies nothing."""
 
 def _ms(name: str, words: str, values: list[float], *, rival: bool = False) -> Row:
     value, spread = middle(values)
-    return Row(
-        name=name, words=words, value=value, unit="ms", spread=spread, more_is_better=rival
-    )
+    return Row(name=name, words=words, value=value, unit="ms", spread=spread, more_is_better=rival)
 
 
 def _ratio(

@@ -87,7 +87,9 @@ def against_us(value: float, *, down: bool) -> float:
         return 0.0
     step = Decimal(1).scaleb(exact.adjusted() - DIGITS + 1)
     rounding = ROUND_FLOOR if down else ROUND_CEILING
-    return float(exact.quantize(step, rounding) if step < 1 else exact.quantize(Decimal(1), rounding))
+    return float(
+        exact.quantize(step, rounding) if step < 1 else exact.quantize(Decimal(1), rounding)
+    )
 
 
 def middle(values: Iterable[float]) -> tuple[float, tuple[float, float]]:
@@ -123,7 +125,9 @@ def markdown(section: Section, machine: Sequence[tuple[str, str]]) -> str:
         limit = "" if row.limit is None else f"{_text(row.limit)} {row.unit}"
         holds = {None: "", True: "yes", False: "**no**"}[row.holds]
         value = f"{_text(found['value'])} {row.unit}".rstrip()
-        lines.append(f"| {row.words} (`{row.name}`) | {value} | {spread} | {limit.strip()} | {holds} |")
+        lines.append(
+            f"| {row.words} (`{row.name}`) | {value} | {spread} | {limit.strip()} | {holds} |"
+        )
     for note in section.notes:
         lines += ["", note]
     lines += ["", "Measured on:", ""]

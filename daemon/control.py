@@ -20,7 +20,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from daemon.errors import DaemonError, PersonNeeded
+from daemon.errors import CorruptionError, DaemonError, PersonNeeded, StaleWrite
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,21 +45,29 @@ class Control:
         """Offer *commands*; each gets its arguments and the person who asks."""
         self._path = path
         self._commands = commands
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled; raise what a command ran into and nobody foresaw."""
         self._path.unlink(missing_ok=True)  # a dead service's; the state_dir's lock is ours
-        before = os.umask(0o177)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            server = await asyncio.start_unix_server(self._answer, self._path, limit=MAX_LINE)
-        finally:
-            os.umask(before)
-        self._admit_admins()
+            listener.bind(str(self._path))
+            # Before anybody can connect. Not by umask: that is the whole process's.
+            self._path.chmod(0o600)
+            self._admit_admins()
+            server = await asyncio.start_unix_server(self._answer, sock=listener, limit=MAX_LINE)
+        except BaseException:
+            listener.close()
+            raise
         try:
             async with server:
-                await server.serve_forever()
+                await self._failed.wait()
         finally:
             self._path.unlink(missing_ok=True)
+        assert self._failure is not None
+        raise self._failure
 
     def _admit_admins(self) -> None:
         try:
@@ -72,7 +80,11 @@ class Control:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(SECONDS):
-                reply = await self._reply(await reader.readline(), _person(writer))
+                reply = await self._reply(await _request(reader), _person(writer))
+        except (StaleWrite, CorruptionError) as exc:
+            # Answered, but not over: these two say that nothing here can be trusted any more.
+            self._fail(exc)
+            reply = {"ok": False, "code": exc.code, "message": str(exc.args[0])}
         except DaemonError as exc:
             reply = {"ok": False, "code": exc.code, "message": str(exc.args[0])}
         except TimeoutError:
@@ -81,8 +93,16 @@ class Control:
                 "code": "timeout",
                 "message": "the service did not answer in time",
             }
-        except (ConnectionError, ValueError):
-            reply = {"ok": False, "code": "bad-request", "message": "that is not a request"}
+        except ConnectionError:
+            writer.close()
+            return
+        except Exception as exc:  # noqa: BLE001 (handed to `run`, which ends the process)
+            self._fail(exc)
+            reply = {
+                "ok": False,
+                "code": "service-failed",
+                "message": f"the service ended itself: {type(exc).__name__}",
+            }
         try:
             writer.write(json.dumps(reply).encode() + b"\n")
             await writer.drain()
@@ -91,12 +111,30 @@ class Control:
         finally:
             writer.close()
 
-    async def _reply(self, line: bytes, person: str) -> dict[str, Any]:
-        request = json.loads(line)
-        command = self._commands.get(request.get("command"))
+    async def _reply(self, request: dict[str, Any], person: str) -> dict[str, Any]:
+        command = self._commands.get(request["command"])
         if command is None:
             raise PersonNeeded("unknown-command", "the service does not know this command")
-        return {"ok": True, "result": await command(request.get("arguments", {}), person)}
+        return {"ok": True, "result": await command(request["arguments"], person)}
+
+    def _fail(self, exc: Exception) -> None:
+        self._failure = self._failure or exc
+        self._failed.set()
+
+
+async def _request(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Read one line as a request, or raise PersonNeeded: what comes here is anything at first."""
+    bad = PersonNeeded("bad-request", "that is not a request")
+    try:
+        request = json.loads(await reader.readline())
+    except (ValueError, RecursionError):
+        raise bad from None
+    if not isinstance(request, dict):
+        raise bad
+    command, arguments = request.get("command"), request.get("arguments", {})
+    if not isinstance(command, str) or not isinstance(arguments, dict):
+        raise bad
+    return {"command": command, "arguments": arguments}
 
 
 def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
@@ -121,17 +159,21 @@ def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
             ) from None
         except OSError as exc:
             raise NotRunning("not-running", f"the service does not answer: {exc}") from None
-    reply = json.loads(line or b'{"ok": false, "code": "not-running", "message": "it hung up"}')
-    if not reply["ok"]:
-        raise PersonNeeded(reply["code"], reply["message"])
-    return reply["result"]
+    try:
+        reply = json.loads(line)
+        if reply["ok"]:
+            return reply["result"]
+        refusal = PersonNeeded(str(reply["code"]), str(reply["message"]))
+    except (ValueError, TypeError, KeyError):
+        raise NotRunning("not-running", "the service hung up in the middle of its answer") from None
+    raise refusal
 
 
 def _person(writer: asyncio.StreamWriter) -> str:
     """Return who is at the other end: the kernel's word (SO_PEERCRED), not the caller's."""
     sock = writer.get_extra_info("socket")
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    size = struct.calcsize("iII")
+    _, uid, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     try:
         return f"uid {uid} ({pwd.getpwuid(uid).pw_name})"
     except KeyError:

@@ -9,10 +9,11 @@ numbers come from a page worker and are checked against the bytes (I10).
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from daemon import durable
 from daemon.document import CHUNK, Digest, Part
@@ -20,6 +21,10 @@ from daemon.errors import PermanentError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MOST: Final = 1 << 20
+"""A gap is held in memory, and its numbers are a worker's word: none of ours is this large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Seen:
 
 def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
     """Read *path* once, from start to end; with *whole* the digest of all bytes is made too."""
+    if not (0 < gap.start < gap.end - 1 and gap.end < gap.size and gap.end - gap.start <= MOST):
+        raise PermanentError("seal-invalid", "there can be no gap where the worker says")
     signed, entire, held = hashlib.sha256(), hashlib.sha256(), b""
     position = 0
     with durable.opened(path) as file:
@@ -114,7 +121,7 @@ def read_back(sealed: Path, gap: Gap, byte_range: tuple[int, ...], contents: Dig
 def contents_of(seen: Seen) -> bytes:
     """Return the bytes that the gap's digits stand for, padding included."""
     try:
-        return bytes.fromhex(seen.gap[1:-1].decode("ascii"))
+        return binascii.unhexlify(seen.gap[1:-1])
     except ValueError:
         raise PermanentError("seal-invalid", "the gap holds something that is not hex") from None
 

@@ -24,7 +24,7 @@ class Systemd:
         """Read NOTIFY_SOCKET and WATCHDOG_USEC; without them nothing is sent."""
         self._address = environment.get("NOTIFY_SOCKET", "")
         usec = environment.get("WATCHDOG_USEC", "")
-        self.watchdog_seconds = int(usec) / 1e6 if usec.isdigit() else None
+        self.watchdog_seconds = int(usec) / 1e6 if usec.isdecimal() else None
 
     def send(self, *lines: str) -> None:
         """Send the lines; a missing or deaf systemd is no error."""
@@ -34,6 +34,7 @@ class Systemd:
         if address.startswith("@"):
             address = "\0" + address[1:]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)  # one that is deaf has a full queue, and we have a loop to turn
             try:
                 sender.connect(address)
                 sender.sendall("\n".join(lines).encode())
@@ -44,20 +45,21 @@ class Systemd:
 class Beats:
     """When each stage last showed that it gets on."""
 
-    def __init__(self) -> None:
-        """Start without stages."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without stages; *clock* is monotonic."""
+        self._clock = clock
         self._last: dict[str, float] = {}
 
     def of(self, stage: str) -> Callable[[], None]:
         """Return the function that *stage* calls."""
-        self._last[stage] = time.monotonic()
+        self._last[stage] = self._clock()
 
         def beat() -> None:
-            self._last[stage] = time.monotonic()
+            self._last[stage] = self._clock()
 
         return beat
 
     def silent(self) -> tuple[str, ...]:
         """Return the stages that have not shown anything for too long."""
-        limit = time.monotonic() - BEAT_SECONDS
+        limit = self._clock() - BEAT_SECONDS
         return tuple(stage for stage, last in self._last.items() if last < limit)

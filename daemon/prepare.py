@@ -87,8 +87,8 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
         reason=argument["reason"],
     )
     source = argument["source"]
-    kind = _kind(source)
     with _place_in_order():
+        kind = _kind(source)
         fd = os.open(argument["target"], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             done = wrap.written(

@@ -10,6 +10,7 @@ Opening and reading are not listened to: our own looks would wake us for ever.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,9 @@ from watchdog.observers.inotify import InotifyObserver
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+# It complains when it is stopped, and what it has to say may hold file names (I9).
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 HEARD: Final[list[type[FileSystemEvent]]] = [
     FileClosedEvent,

@@ -211,10 +211,15 @@ def leases_here(folder: Path) -> bool:
 
     A network mount answers EAGAIN to everything, or knows nothing of the others.
     """
-    device = folder.stat().st_dev
+    mounts = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace")
+    return file_system(mounts, folder.stat().st_dev) not in NETWORK
+
+
+def file_system(mountinfo: str, device: int) -> str:
+    """Return the type of the file system *device*, from what proc(5) calls mountinfo."""
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace").splitlines():
+    for line in mountinfo.splitlines():
         fields = line.split(" ")
         if fields[2] == number:
-            return fields[fields.index("-") + 1] not in NETWORK
-    return True
+            return fields[fields.index("-") + 1]
+    return ""

@@ -40,7 +40,7 @@ def original(path: str) -> Iterator[Pdf]:
             whole(pdf)
     except pikepdf.PasswordError:
         raise Refused("pdf-encrypted", "the PDF is encrypted, with a password") from None
-    except pikepdf.PdfError as exc:
+    except pikepdf.PikepdfError as exc:
         raise Refused("pdf-damaged", _damage(str(exc))) from None
 
 

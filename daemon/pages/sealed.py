@@ -50,7 +50,7 @@ def opened(path: str) -> Iterator[Pdf]:
         ) as pdf:
             yield pdf
             need(not pdf.get_warnings(), "qpdf warns about the sealed file")
-    except pikepdf.PdfError:
+    except pikepdf.PikepdfError:
         raise PermanentError("seal-invalid", "qpdf cannot read the sealed file") from None
 
 

@@ -82,14 +82,13 @@ class Formats:
     def age(self, seconds: float) -> str:
         """Return a length of time in its two largest units."""
         whole = max(0, int(seconds))
-        day = "Tg." if self.language == "de" else "d"
         if whole < MINUTE:
             return f"{whole} s"
         if whole < HOUR:
             return f"{whole // MINUTE} min"
         if whole < DAY:
             return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-        return f"{whole // DAY} {day} {whole % DAY // HOUR} h"
+        return f"{self.many('day_n', whole // DAY)} {whole % DAY // HOUR} h"
 
     def number(self, n: int) -> str:
         """Return a whole number with its thousands set apart."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pikepdf
 import pytest
 
+from daemon.codes import CODES
 from daemon.document import State
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(
     assert sum(d.state is State.FILED for d in box.documents()) == 2
     for document in refused:
         (original,) = box.folder(document).glob("original.*")
-        (copy,) = [
-            path
-            for path in rejected.iterdir()
-            if document.id[-8:] in path.name
-            and path.suffix != ".txt"
-            or path.name == f"notes~{document.id[-8:]}.txt"
-        ] or [None]
-        assert copy is not None or document.code == "format-unknown"
+        id8 = document.id[-8:]
+        beside = {path.suffix: path for path in rejected.iterdir() if f"~{id8}" in path.name}
+        text = beside.pop(".txt").read_text(encoding="utf-8")
+        (copy,) = beside.values()
+        assert copy.read_bytes() == original.read_bytes()
+        assert document.code in text
+        assert CODES[document.code].de.remedy in text
+        assert CODES[document.code].en.remedy in text
         assert original.read_bytes() in bad.values()
     status = box.status()
     assert status["refused"] == len(bad)
