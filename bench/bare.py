@@ -125,7 +125,7 @@ class Inside:
         )
 
         begun = time.perf_counter()
-        with open(source, "rb") as file, open(target, "x+b") as out:
+        with Path(source).open("rb") as file, Path(target).open("x+b") as out:
             writer = IncrementalPdfFileWriter(file)
             signing = self._signer.async_sign_pdf(writer, output=out, bytes_reserved=RESERVED)
             self._loop.run_until_complete(signing)

@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Final
 from bench import machine
 from bench.bare import Bare
 from bench.draw import draw
-from bench.table import Row, Section, middle
+from bench.table import Row, Section
 from daemon.document import State
 from tests.system.box import Box
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
+    from daemon.document import Document
 
 DOCUMENTS: Final = 1000
 RUNS: Final = 3
@@ -148,17 +150,21 @@ def section(runs: list[Run]) -> Section:
                 spread=spread,
             )
         )
-    kilobytes = middle([one.mean_bytes / 1000 for one in runs])[0]
+    kilobytes = statistics.mean(one.mean_bytes for one in runs) / 1000
     seconds = ", ".join(f"{one.seconds:.1f}" for one in runs)
     notes = [
-        f"{DOCUMENTS:,} letters of one page and about {kilobytes:.0f} kB, each distinct, renamed"
-        f" into the hot folder of the running service; {len(runs)} runs with a fresh box each,"
-        f" which took {seconds} s from the first rename on, the settling (0.3 s) included. The"
-        " spread is from the slowest run to the fastest.",
-        f"After each run all was counted: {DOCUMENTS:,} originals with their own bytes, each with"
-        f" one seal, one folder in the DMS and one in the archive with {ARCHIVED} files, the"
-        " ledger lines of one life each, a chain that verifies, and an empty hot folder. A"
-        f" document is signed {SIGNATURES} times (its seal, and the manifest's).",
+        (
+            f"{DOCUMENTS:,} letters of one page and about {kilobytes:.0f} kB, each distinct, renamed"
+            f" into the hot folder of the running service; {len(runs)} runs with a fresh box each,"
+            f" which took {seconds} s from the first rename on, the settling (0.3 s) included. The"
+            " spread is from the slowest run to the fastest."
+        ),
+        (
+            f"After each run all was counted: {DOCUMENTS:,} originals with their own bytes, each with"
+            f" one seal, one folder in the DMS and one in the archive with {ARCHIVED} files, the"
+            " ledger lines of one life each, a chain that verifies, and an empty hot folder. A"
+            f" document is signed {SIGNATURES} times (its seal, and the manifest's)."
+        ),
     ]
     return Section(name="flow", title="a thousand letters at once", rows=rows, notes=notes)
 
@@ -189,28 +195,36 @@ def _verify(box: Box, digests: Counter[str]) -> None:
     """Raise unless every letter was filed exactly once, in both targets."""
     documents = box.documents()
     reader = box.reader()
-    problems = []
-    if Counter(str(document.digest) for document in documents) != digests:
-        problems.append("the originals are not the letters")
-    for document in documents:
-        events = Counter(json.loads(line)["event"] for line in reader.lines(document.id))
-        if document.state is not State.FILED or events != EVENTS:
-            problems.append(f"{document.id} is {document.state}: {dict(events)}")
-        sealed = [box.root / target / document.id / "sealed.pdf" for target in ("dms", "archive")]
-        held = {hashlib.sha256(path.read_bytes()).hexdigest() for path in sealed}
-        if held != {str(document.sealed)}:
-            problems.append(f"{document.id}: the targets hold other bytes")
-        if len(list((box.root / "archive" / document.id).iterdir())) != ARCHIVED:
-            problems.append(f"{document.id}: the archive does not hold {ARCHIVED} files")
+    wrong = [
+        f"{document.id}: {problem}"
+        for document in documents
+        for problem in _problems(box, document, reader.lines(document.id))
+    ]
     reader.close()
-    for target in ("dms", "archive"):
-        if len(list((box.root / target).iterdir())) != len(documents):
-            problems.append(f"{target} holds other documents, too")
+    wrong += [
+        f"{target} holds other documents, too"
+        for target in ("dms", "archive")
+        if len(list((box.root / target).iterdir())) != len(documents)
+    ]
+    if Counter(str(document.digest) for document in documents) != digests:
+        wrong.append("the originals are not the letters")
     if [path for path in (box.root / "hot").iterdir() if path.is_file()]:
-        problems.append("something is left in the hot folder")
+        wrong.append("something is left in the hot folder")
     if box.command("ledger", "verify").returncode != 0:
-        problems.append("the ledger does not verify")
+        wrong.append("the ledger does not verify")
     if box.stop() != 0:
-        problems.append("the service did not stop cleanly")
-    if problems:
-        raise RuntimeError("\n".join(problems[:20]))
+        wrong.append("the service did not stop cleanly")
+    if wrong:
+        raise RuntimeError("\n".join(wrong[:20]))
+
+
+def _problems(box: Box, document: Document, lines: list[str]) -> Iterator[str]:
+    """Yield what speaks against one document having been filed exactly once."""
+    events = Counter(json.loads(line)["event"] for line in lines)
+    if document.state is not State.FILED or events != EVENTS:
+        yield f"{document.state}, {dict(events)}"
+    sealed = [box.root / target / document.id / "sealed.pdf" for target in ("dms", "archive")]
+    if {hashlib.sha256(path.read_bytes()).hexdigest() for path in sealed} != {str(document.sealed)}:
+        yield "the targets hold other bytes"
+    if len(list((box.root / "archive" / document.id).iterdir())) != ARCHIVED:
+        yield f"the archive does not hold {ARCHIVED} files"

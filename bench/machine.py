@@ -100,11 +100,11 @@ class Process:
 
 def group(leader: int) -> list[Process]:
     """Return all processes in the process group of *leader*."""
-    found = []
-    for entry in PROC.iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))) and fields[2] == str(leader):
-            found.append(Process(int(entry.name), _role(entry)))
-    return found
+    return [
+        Process(int(entry.name), _role(entry))
+        for entry in PROC.iterdir()
+        if entry.name.isdigit() and _stat(int(entry.name))[2:3] == [str(leader)]
+    ]
 
 
 def high_water(pid: int) -> float:

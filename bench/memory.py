@@ -135,12 +135,14 @@ def section(
         ),
     ]
     notes = [
-        f"PSS of all processes of the service (MB of 1,000,000 bytes), every"
-        f" {1000 * INTERVAL:.0f} ms; the longest gap between two looks was"
-        f" {1000 * busy.longest_gap:.0f} ms. Idle is from {IDLE_SECONDS:.0f} to"
-        f" {2 * IDLE_SECONDS:.0f} s after the first document was filed and the page was looked"
-        " at once; its spread is from the least to the most. The large document has"
-        f" {PAGES:,} pages and {size:,} bytes.",
+        (
+            "PSS of all processes of the service (MB of 1,000,000 bytes), every"
+            f" {1000 * INTERVAL:.0f} ms; the longest gap between two looks was"
+            f" {1000 * busy.longest_gap:.0f} ms. Idle is from {IDLE_SECONDS:.0f} to"
+            f" {2 * IDLE_SECONDS:.0f} s after the first document was filed and the page was looked"
+            " at once; its spread is from the least to the most. The large document has"
+            f" {PAGES:,} pages and {size:,} bytes."
+        ),
         "Idle: " + _listed(idle.all[-1].processes),
         "At the peak: " + _listed(busy.peak.processes),
         "Each process at its own highest (RSS, shared pages counted in each), at the end: "
@@ -151,10 +153,11 @@ def section(
 
 def sample(leader: int) -> Sample:
     """Look at all processes of a group, once."""
-    found = []
-    for process in machine.group(leader):
-        if memory := process.memory():
-            found.append((process.role, memory["Pss"] * 1024 / 1e6))
+    found = [
+        (process.role, memory["Pss"] * 1024 / 1e6)
+        for process in machine.group(leader)
+        if (memory := process.memory())
+    ]
     found.sort(key=lambda pair: -pair[1])
     # Of a page that k of them and this process map, they have been charged k of k + 1 shares.
     own = machine.Process(os.getpid(), "bench").memory()

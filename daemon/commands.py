@@ -54,8 +54,11 @@ class Commands:
         document = await self._spool(Spool.known, str(arguments.get("id")))
         if document.state is State.HELD:
             folder = folder_of(self._config.documents, document.id)
-            digest, _ = await asyncio.to_thread(durable.digest_of, folder / "sealed.pdf")
-            if digest != document.sealed:
+            try:
+                digest, _ = await asyncio.to_thread(durable.digest_of, folder / "sealed.pdf")
+            except FileNotFoundError:
+                digest = None
+            if digest is None or digest != document.sealed:
                 raise PersonNeeded(
                     "own-copy-damaged", f"{document.id}: sealed.pdf is not as it was committed"
                 )

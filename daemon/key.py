@@ -96,24 +96,36 @@ class Key:
         return not problems
 
     def _check(self, token: TokenFacts, key: KeyFacts) -> None:
-        """Find the certificate and compare it with the key: called for each key that is found."""
-        self._spki = bytes.fromhex(key.public)
+        """Find the certificate and compare it with the key: called for each key that is found.
+
+        The token logs in again by itself, perhaps to another one of the same label:
+        then nothing is signed with a key that the certificate does not belong to.
+        """
+        spki = bytes.fromhex(key.public)
         try:
-            found = self._find(token)
+            found = self._find(token, spki)
         except TransientError as exc:
             raise PermanentError(exc.code, str(exc.args[0])) from exc
+        if "certificate-mismatch" in certificate_problems(found, spki, self._clock()):
+            raise PermanentError("certificate-mismatch", "the key on the token is another one")
+        self._spki = spki
         if found != self._certificate:
             self._certificate, self._template = found, None
 
-    def _find(self, token: TokenFacts) -> bytes:
+    def _find(self, token: TokenFacts, spki: bytes) -> bytes:
         if self._config.hsm.certificate:
             return certificates.load_pem(Path(self._config.hsm.certificate))[0]
-        if len(token.certificates) != 1:
+        on_token = [bytes.fromhex(one) for one in token.certificates]
+        fitting = [
+            one
+            for one in on_token
+            if "certificate-mismatch" not in certificate_problems(one, spki, self._clock())
+        ]
+        if len(fitting) != 1:
             raise TransientError(
-                "certificate-missing",
-                f"{len(token.certificates)} certificates labelled {self._config.hsm.key!r}",
+                "certificate-missing", f"{len(fitting)} of {len(on_token)} belong to the key"
             )
-        return bytes.fromhex(token.certificates[0])
+        return fitting[0]
 
     async def _make_template(self) -> None:
         chain = certificates.load_pem(Path(self._config.hsm.chain))

@@ -420,12 +420,22 @@ class Spool(Reader):
         code: str,
         now: datetime,
     ) -> None:
-        """Commit what the token said to the attempt."""
+        """Commit what became of the attempt.
+
+        `failed` says that the PIN was not looked at: this one attempt is closed, and
+        what is known of earlier ones stays as it was.
+        """
         with self._step(now) as step:
-            step.change(
-                "UPDATE login SET unresolved = 0, rejected = ? WHERE serial = ?",
-                [outcome == "rejected", serial],
-            )
+            if outcome == "failed":
+                step.change(
+                    "UPDATE login SET unresolved = max(unresolved - 1, 0) WHERE serial = ?",
+                    [serial],
+                )
+            else:
+                step.change(
+                    "UPDATE login SET unresolved = 0, rejected = ? WHERE serial = ?",
+                    [outcome == "rejected", serial],
+                )
             step.line("", f"login-{outcome}", {"token": serial, "code": code})
 
     def permit_login(self, serial: str, person: str, now: datetime) -> None:

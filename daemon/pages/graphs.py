@@ -49,7 +49,12 @@ def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
     if len(pages) != len(counterparts) or not pages:
         raise Differ(f"the original has {len(pages)} pages, the sealed file {len(counterparts)}")
     walk = _Walk()
-    # The pages are known to each other before anything refers to them: their order counts.
+    # What sealing adds to, and the pages, whose order counts, are known to each other before
+    # anything refers to them: a link leads to its page, and some files to their catalog.
+    form, sealed_form = original.Root.get(Name.AcroForm, Dictionary()), sealed.Root.AcroForm
+    for one, other in ((original.Root, sealed.Root), (form, sealed_form)):
+        if one.is_indirect:
+            walk.meets(one, other)
     for page, counterpart in zip(pages, counterparts, strict=True):
         walk.meets(page.obj, counterpart.obj)
     first, sealed_first = pages[0].obj, counterparts[0].obj
@@ -58,7 +63,6 @@ def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
     for page, counterpart in zip(pages[1:], counterparts[1:], strict=True):
         walk.dictionaries(page.obj, counterpart.obj, NOTHING)
     walk.dictionaries(original.Root, sealed.Root, ADDED_TO_CATALOG)
-    form, sealed_form = original.Root.get(Name.AcroForm, Dictionary()), sealed.Root.AcroForm
     walk.dictionaries(form, sealed_form, ADDED_TO_FORM)
     walk.longer(form.get(Name.Fields), sealed_form.get(Name.Fields), field, "fields")
     walk.pair(original.trailer.get(Name.Info), sealed.trailer.get(Name.Info))

@@ -58,6 +58,11 @@ def pages_of(pdf: Pdf, max_pages: int) -> int:
         raise Refused("no-pages", "the PDF has no pages")
     if count > max_pages:
         raise Refused("too-many-pages", f"the PDF has {count} pages, allowed are {max_pages}")
+    tree = pdf.Root.get(Name.Pages)
+    said = tree.get(Name.Count) if isinstance(tree, Dictionary) else None
+    if said != count:
+        # qpdf counts for itself; a reader that believes the file would show other pages.
+        raise Refused("pdf-damaged", f"the PDF has {count} pages and says something else")
     return count
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,9 @@ class Site:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(20)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(20)
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask over plain HTTP; a header's name is written with _ for -."""
@@ -115,6 +116,10 @@ class Browser:
         # With the driver's path given selenium looks for none, and downloads none.
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
 
+    def _log(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return found
+
     def main(self) -> str:
         """Return what a person reads."""
         return self.driver.find_element(By.ID, "main").text
@@ -123,9 +128,15 @@ class Browser:
         """Return the number in the tile of a state."""
         return self.driver.find_element(By.CSS_SELECTOR, f"[data-count={state}]").text
 
+    def becomes_of(self, moment: datetime) -> None:
+        """Wait until the page has renewed itself and says that it is of *moment*."""
+        script = "return document.querySelector('#footer time').dateTime"
+        wanted = moment.isoformat(timespec="milliseconds")
+        wait_until(lambda: self.driver.execute_script(script) == wanted)
+
     def complaints(self) -> list[str]:
         """Return what the browser logged: violations of the policy, failed loads, errors."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self._log()]
 
 
 @pytest.fixture
@@ -179,7 +190,8 @@ def test_the_page_becomes_new_by_itself(site: Site, browser: Browser) -> None:
     assert browser.driver.find_element(By.ID, "well").text == "All is well"
     assert browser.count("claimed") == "0"
 
-    site.do(lambda box: (box.claimed(), box.alarms.raise_(ALARM.code)))
+    site.do(lambda box: box.claimed())
+    site.do(lambda box: box.alarms.raise_(ALARM.code))
 
     wait_until(lambda: "1 alarm" in browser.main())
     assert browser.count("claimed") == "1"
@@ -220,11 +232,8 @@ def test_the_browser_has_nothing_to_complain_about(site: Site, browser: Browser)
     browser.complaints()  # empties the log
     for path in ("/", "/documents", "/documents?state=filed", f"/documents/{document.id}"):
         browser.driver.get(site.url(path))
-        # Long enough for the page to have renewed itself once.
-        before = browser.driver.find_element(By.CSS_SELECTOR, "#footer time").text
         site.do(lambda box: box.know(now=box.live.now + timedelta(seconds=61)))
-        footer = "return document.querySelector('#footer time').textContent"
-        wait_until(lambda before=before: browser.driver.execute_script(footer) != before)
+        browser.becomes_of(site.box.live.now)
 
     assert browser.complaints() == []
 
@@ -246,7 +255,7 @@ def test_one_can_go_from_an_alarm_to_the_document_and_its_ledger(
 ) -> None:
     """From `something is refused` to why, by clicking, in German."""
     site.do(filled)
-    browser.driver.get(site.url("/"))
+    browser.driver.get(site.url("/?lang=de"))
     browser.driver.find_element(By.PARTIAL_LINK_TEXT, "1 Dokument ansehen").click()
     browser.driver.find_element(By.CSS_SELECTOR, "td a.id").click()
 
@@ -295,7 +304,8 @@ def test_a_document_shows_its_deliveries_and_what_proves_them(site: Site) -> Non
 
 def test_documents_are_listed_from_the_newest_page_by_page(site: Site) -> None:
     """A box holds a hundred thousand of them."""
-    ids = [site.do(lambda box, n=n: box.claimed(NOW + timedelta(seconds=n))).id for n in range(60)]
+    times = [NOW + timedelta(seconds=n) for n in range(60)]
+    ids = [document.id for document in site.do(lambda box: list(map(box.claimed, times)))]
 
     first = site.ask("/documents").text
     second = site.ask(f"/documents?before={ids[10]}").text
