@@ -19,7 +19,7 @@ help:
 	@echo "make check       format, lint, types, the systemd unit"
 	@echo "make test        all tests; they install what they need"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
-	@echo "make docs        writes docs/codes.md from the table in daemon/codes.py"
+	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
 
 .venv/bin/python:
 	sh contrib/setup.sh python3 python3-venv

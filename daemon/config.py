@@ -24,11 +24,14 @@ from daemon.document import Role
 from daemon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 DEFAULT_PATH = Path("/etc/scanseal/scanseal.toml")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 """Names become MQTT topics, file names and table keys: lower case, no slash, no wildcard."""
+
+LONGEST_STATE_DIR = 107 - len("/control.sock")
+"""unix(7): a socket's path has at most 107 bytes."""
 
 
 def later(default: Any) -> Any:
@@ -65,6 +68,8 @@ class Box:
         if not self.organisation.strip():
             yield "organisation: must not be empty"
         yield from _absolute("state_dir", self.state_dir)
+        if len(os.fsencode(self.state_dir)) > LONGEST_STATE_DIR:
+            yield f"state_dir: is too long for the control socket (at most {LONGEST_STATE_DIR} bytes)"
         if self.timezone not in zoneinfo.available_timezones():
             yield f"timezone: is not known here (got {self.timezone!r})"
 
@@ -90,6 +95,8 @@ class HotFolder:
         yield from _absolute("rejected", self.rejected)
         if os.path.normpath(self.path) == os.path.normpath(self.rejected):
             yield "rejected: must not be the hot folder itself"
+        if _within(self.rejected, f"{self.path}/.scanseal"):
+            yield "rejected: must not lie in .scanseal, where claimed scans are"
         if self.give_up_seconds < self.settle_seconds:
             yield (
                 f"give_up_seconds: must not be less than settle_seconds "
@@ -142,9 +149,9 @@ class HsmSection:
         if self.certificate:
             yield from _absolute("certificate", self.certificate)
         kind, _, rest = self.pin.partition(":")
-        if kind == "file":
-            yield from _absolute("pin", rest)
-        elif kind != "credential" or not re.fullmatch(r"[A-Za-z0-9._-]+", rest):
+        if kind == "file" and _is_absolute(rest):
+            return
+        if kind != "credential" or not re.fullmatch(r"[A-Za-z0-9._-]+", rest):
             # The value itself is not shown: somebody may have written the PIN here.
             yield "pin: must be credential:NAME or file:/PATH, never the PIN itself"
 
@@ -209,7 +216,8 @@ class Web:
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
-        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", self.listen):
+        form = r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}"
+        if not re.fullmatch(form, self.listen) or self.port > 65535:
             yield f"listen: must be ADDRESS:PORT (got {self.listen!r})"
 
     @property
@@ -292,7 +300,7 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError((f"is not TOML: {exc}",)) from exc
     problems: list[str] = []
-    for name in raw.keys() - set(KNOWN):
+    for name in sorted(raw.keys() - set(KNOWN)):
         hint = _meant(name, KNOWN)
         problems.append(f"[{name}] unknown section{f' (did you mean [{hint}]?)' if hint else ''}")
     single = {
@@ -302,7 +310,7 @@ def load(path: Path) -> Config:
     }
     lists = {
         name: [
-            _section(cls, f"[[{name}]] {_called(item, number)}", item, problems)
+            _section(cls, f"[[{name}]] {_called(item, number)}:", item, problems)
             for number, item in enumerate(_list(raw, name, problems), 1)
         ]
         for name, cls in LISTS.items()
@@ -311,9 +319,10 @@ def load(path: Path) -> Config:
         name: _section(Profile, f"[profile.{name}]", item, problems)
         for name, item in _table(raw, "profile", problems).items()
     }
+    problems += _together(single["box"], lists["hotfolder"], lists["target"], tuple(profiles))
     if problems:
         raise ConfigError(tuple(problems))
-    config = Config(
+    return Config(
         path=path,
         box=single["box"],
         hotfolders=tuple(lists["hotfolder"]),
@@ -324,43 +333,73 @@ def load(path: Path) -> Config:
         mqtt=single.get("mqtt"),
         web=single.get("web"),
     )
-    if together := tuple(_together(config)):
-        raise ConfigError(together)
-    return config
 
 
-def _together(config: Config) -> Iterator[str]:
-    """Yield what is wrong between the sections."""
-    if not config.hotfolders:
+def _together(
+    box: Box | None,
+    hotfolders: Sequence[HotFolder | None],
+    targets: Sequence[TargetSection | None],
+    profiles: tuple[str, ...],
+) -> Iterator[str]:
+    """Yield what is wrong between the sections; None stands for one that cannot be made."""
+    if not hotfolders:
         yield "[[hotfolder]] there is none: nothing would ever be scanned"
+    folders = [folder for folder in hotfolders if folder]
+    receivers = [target for target in targets if target]
     for kind, names in (
-        ("hotfolder", [h.name for h in config.hotfolders]),
-        ("target", [t.name for t in config.targets]),
+        ("hotfolder", [folder.name for folder in folders]),
+        ("target", [target.name for target in receivers]),
     ):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"[[{kind}]] {name}: the name is used twice"
-    for folder in config.hotfolders:
-        if folder.profile not in config.profiles:
-            hint = _meant(folder.profile, tuple(config.profiles))
+    for folder in folders:
+        if folder.profile not in profiles:
+            hint = _meant(folder.profile, profiles)
             yield (
                 f"[[hotfolder]] {folder.name}: profile: [profile.{folder.profile}] does not exist"
                 + (f" (did you mean {hint!r}?)" if hint else "")
             )
+    roles = {target.role if target else "" for target in targets}
     for role in Role:
-        if role not in {target.role for target in config.targets}:
+        # One that is wrong in itself may be the one that is looked for here.
+        if role not in roles and roles <= set(Role):
             yield f"[[target]] none has role = '{role}': a document needs a DMS and an archive"
-    places = [("[box] state_dir", config.box.state_dir)]
-    places += [(f"[[hotfolder]] {h.name}: path", h.path) for h in config.hotfolders]
-    places += [(f"[[target]] {t.name}: path", t.path) for t in config.targets]
+    yield from _places(box, folders, receivers)
+
+
+def _places(
+    box: Box | None, folders: list[HotFolder], receivers: list[TargetSection]
+) -> Iterator[str]:
+    """Yield which places lie in each other."""
+    places = [("[box] state_dir", box.state_dir)] if box else []
+    places += [(f"[[hotfolder]] {h.name}: path", h.path) for h in folders]
+    places += [(f"[[target]] {t.name}: path", t.path) for t in receivers]
+    places = [(where, place) for where, place in places if _is_absolute(place)]
     for number, (where, place) in enumerate(places):
         for other, path in places[number + 1 :]:
             if _overlap(place, path):
                 yield f"{other}: must not overlap with {where} ({path!r} and {place!r})"
+    for folder in folders:
+        for where, place in places:
+            # Inside its own hot folder it is not scanned; in another's it would be, for ever.
+            own = place == folder.path and not _within(place, folder.rejected)
+            if not own and _overlap(place, folder.rejected):
+                yield (
+                    f"[[hotfolder]] {folder.name}: rejected: must not overlap with {where}"
+                    f" ({folder.rejected!r} and {place!r})"
+                )
 
 
 def _overlap(one: str, other: str) -> bool:
-    first, second = (os.path.normpath(path) + "/" for path in (one, other))
-    return first.startswith(second) or second.startswith(first)
+    return _within(one, other) or _within(other, one)
+
+
+def _within(inner: str, outer: str) -> bool:
+    # Not PurePath: it keeps the second slash of "//srv", which Linux does not.
+    first, second = (
+        f"/{os.path.normpath(path).strip('/')}/".replace("//", "/") for path in (inner, outer)
+    )
+    return first.startswith(second)
 
 
 def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> Any:
@@ -369,8 +408,7 @@ def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> An
         return None
     hints = typing.get_type_hints(cls)
     known = {item.name: item for item in fields(cls)}
-    before = len(problems)
-    for key in raw.keys() - known.keys():
+    for key in sorted(raw.keys() - known.keys()):
         hint = _meant(key, tuple(known))
         problems.append(f"{where} {key}: unknown key{f' (did you mean {hint!r}?)' if hint else ''}")
     values = {}
@@ -387,8 +425,9 @@ def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> An
             problems.append(f"{where} {name}: {text}")
             continue
         problems.extend(f"{where} {name}: {text}" for text in _field(item, values[name]))
-    if len(problems) > before:
+    if any(item.default is MISSING and name not in values for name, item in known.items()):
         return None
+    # Also when something else is wrong with it: everything is said at once.
     made = cls(**values)
     problems.extend(f"{where} {text}" for text in made.problems())
     return made
@@ -449,6 +488,10 @@ def _meant(word: str, known: tuple[str, ...]) -> str:
     return (difflib.get_close_matches(word, known, 1, 0.6) or [""])[0]
 
 
+def _is_absolute(path: str) -> bool:
+    return path.startswith("/") and "\0" not in path
+
+
 def _absolute(key: str, path: str) -> Iterator[str]:
-    if not path.startswith("/") or "\0" in path:
+    if not _is_absolute(path):
         yield f"{key}: must be an absolute path (got {path!r})"

@@ -245,6 +245,7 @@ def _judged(
 
 def _coverage(seal: EmbeddedPdfSignature) -> str:
     """Return whether the seal covers all of the file but its own digits."""
+    from asn1crypto import parser  # noqa: PLC0415 (see above)
     from pyhanko.sign.validation.status import SignatureCoverageLevel  # noqa: PLC0415
 
     numbers = [int(number) for number in seal.byte_range]
@@ -256,11 +257,11 @@ def _coverage(seal: EmbeddedPdfSignature) -> str:
     if start or not 0 < gap < after or rest <= 0 or after + rest > size:
         return "unclear"
     stream.seek(gap)
-    digits = stream.read(after - gap)
-    if (digits[:1], digits[-1:]) != (b"<", b">"):
+    held = seal.pkcs7_content
+    # In the gap are digits and nothing else, and they are the CMS that pyHanko judges.
+    if stream.read(after - gap).lower() != b"<%s>" % held.hex().encode():
         return "unclear"
-    # Nothing but digits, and those of the CMS that pyHanko is going to judge.
-    if digits[1:-1].lower() != seal.pkcs7_content.hex().encode():
+    if held[parser.peek(held) :].strip(b"\0"):  # the CMS may be BER; it is filled up with zeros
         return "unclear"
     if after + rest == size:
         return "file"

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +28,9 @@ DEADLINE = 15.0
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    """Return the time, as exact as it is stored."""
+    exact = datetime.now(UTC)
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
 
 
 def pdf(text: bytes = b"x") -> bytes:
@@ -91,13 +94,15 @@ class Here:
     alarms: Alarms
     stage: HotFolderStage
     hot: Path
+    back: Path
+    """The folder for rejected copies."""
 
     async def documents(self) -> list[Document]:
         return sorted(await self.spool(Spool.newest, 10_000), key=lambda found: found.id)
 
     async def claimed(self, count: int = 1) -> list[Document]:
         """Wait until there are *count* documents."""
-        await until(lambda: self.documents(), lambda found: len(found) >= count)
+        await until(self.documents, lambda found: len(found) >= count)
         return await self.documents()
 
     async def refused(self, count: int = 1) -> list[Document]:
@@ -106,7 +111,7 @@ class Here:
         def enough(found: list[Document]) -> bool:
             return sum(one.state is State.REFUSED for one in found) >= count
 
-        await until(lambda: self.documents(), enough)
+        await until(self.documents, enough)
         return await self.documents()
 
     async def alarm(self, code: str) -> Alarm:
@@ -169,7 +174,7 @@ async def watching(
     spool = await open_spool(config.state_dir, new=True)
     alarms = Alarms(now)
     stage = HotFolderStage(section, config, spool, alarms, now)
-    here = Here(config, section, spool, alarms, stage, Path(section.path))
+    here = Here(config, section, spool, alarms, stage, Path(section.path), Path(section.rejected))
     task = asyncio.create_task(stage.run()) if running else None
     try:
         yield here
@@ -182,6 +187,15 @@ async def watching(
                 task.result()
         await spool.close()
 
+
+BECOME = """
+import os, sys
+def become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+"""
+"""For scripts that are somebody else: what they import may lie where only root can read."""
 
 SCANNER = """
 import os, sys
@@ -251,6 +265,15 @@ def mounted(folder: Path, size: str = "16m") -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Have a folder that other users reach, too: pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="scanseal-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def facts(folder: Path) -> dict[str, Any]:

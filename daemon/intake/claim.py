@@ -294,11 +294,13 @@ class Desk:
 
     def _make_private(self) -> None:
         """Make sure that the private folder is ours: nobody else may change what lies there."""
-        with at_share("make a folder in", self.folder), contextlib.suppress(FileExistsError):
-            self.private.mkdir(mode=0o700)
-            sync_if_possible(self.folder)
         with at_share("use", self.private):
-            found = self.private.lstat()
+            try:
+                found = self.private.lstat()
+            except FileNotFoundError:
+                self.private.mkdir(mode=0o700)
+                sync_if_possible(self.folder)
+                found = self.private.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, "not ours")
             if stat.S_IMODE(found.st_mode) & 0o077:

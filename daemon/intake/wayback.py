@@ -16,6 +16,7 @@ import errno
 import hashlib
 import logging
 import os
+import stat
 import zoneinfo
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
@@ -46,7 +47,6 @@ NAME_BYTES: Final = 255
 """The longest name that a file may have on the file systems that shares lie on."""
 SHARED_MODE: Final = 0o660
 """For the people of the share, whose group the folder hands down: whatever our umask is."""
-NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 LABELS: Final = {
     "de": (
@@ -239,13 +239,13 @@ def _verified(original: Path, digest: str) -> Iterator[bytes]:
 
 
 def _holds(path: Path, ours: Callable[[Iterable[bytes]], bool]) -> bool | None:
-    """Return whether the file at *path* is *ours*; None if there is none."""
+    """Return whether the file at *path* is *ours*; None if there is none, or an empty one."""
     try:
         fd = open_scan(path)
     except NotNow as exc:
         return None if exc.reason is Reason.GONE else False
     with os.fdopen(fd, "rb", buffering=0) as file:
-        return ours(durable.chunks(file))
+        return ours(durable.chunks(file)) if os.fstat(fd).st_size else None
 
 
 def _digest(pieces: Iterable[bytes]) -> str:
@@ -273,22 +273,21 @@ def _fill(temporary: Path, pieces: Iterable[bytes]) -> None:
 
 
 def _name(temporary: Path, final: Path) -> bool:
-    """Give *temporary* its name; False if somebody has it, who is not overwritten."""
+    """Give *temporary* its name; False if something has it, which is not overwritten.
+
+    An empty file keeps the name until it is replaced: not every mount knows links.
+    One that lies there already is what a kill has left of that.
+    """
     try:
-        final.hardlink_to(temporary)
+        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        temporary.unlink()
-        return False
-    except OSError as exc:
-        if exc.errno not in NO_LINKS:
-            raise
-        # No links here: an empty file of our own keeps the name until it is replaced.
-        try:
-            os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
+        if not _is_empty(final):
             temporary.unlink()
             return False
-        temporary.replace(final)
-    else:
-        temporary.unlink()
+    temporary.replace(final)
     return True
+
+
+def _is_empty(path: Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0

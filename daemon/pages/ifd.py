@@ -35,6 +35,8 @@ class Directory:
     file: IO[bytes]
     order: str
     entries: dict[int, _Entry] = field(repr=False)
+    reach: int
+    """The end of whatever its entries point at: beyond the file's end, if that was cut off."""
 
     def count(self, tag: int) -> int:
         """Return how many values *tag* has; 0 where it is missing."""
@@ -102,6 +104,7 @@ def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[D
     step = struct.calcsize("=" + layout) + inline
     table = _read(file, place + number, count * step + inline)
     entries: dict[int, _Entry] = {}
+    reach = 0
     for at in range(0, count * step, step):
         tag, kind, values = struct.unpack_from(order + layout, table, at)
         size = struct.calcsize("=" + _FORMATS.get(kind, "Q")) * values
@@ -109,9 +112,10 @@ def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[D
         where = place + number + value
         if size > inline:
             (where,) = struct.unpack_from(order + ("Q" if big else "I"), table, value)
+            reach = max(reach, where + size)
         entries.setdefault(tag, _Entry(kind, values, where))
     (after,) = struct.unpack_from(order + ("Q" if big else "I"), table, count * step)
-    return Directory(file, order, entries), after
+    return Directory(file, order, entries, reach), after
 
 
 def _read(file: IO[bytes], place: int, length: int, *, partly: bool = False) -> bytes:

@@ -96,6 +96,8 @@ def pictures(file: IO[bytes], path: str, pages: tuple[Frame, ...]) -> Iterator[P
     with frames.opened(path, "tiff") as image:
         for frame in pages:
             picture = _carried(file, frame)
+            if picture is None:
+                _exact(frame)
             with frames.decoding():
                 image.seek(frame.index)
                 # Also for what is carried: a page that nobody can decode is refused now.
@@ -110,7 +112,9 @@ def pictures(file: IO[bytes], path: str, pages: tuple[Frame, ...]) -> Iterator[P
 
 
 def _inside(directory: Directory, size: int, index: int) -> None:
-    """Raise Refused if a strip or tile lies beyond the end: the file was cut off."""
+    """Raise Refused if a strip, a tile or an entry lies beyond the end: the file was cut off."""
+    if directory.reach > size:
+        raise Refused("file-incomplete", f"the TIFF ends before what its image {index + 1} names")
     for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILES, TILES + 1)):
         most = directory.count(offsets)
         if most > 1 << 20:
@@ -235,7 +239,8 @@ def _jpeg(file: IO[bytes], frame: Frame, photometric: int, samples: int) -> Pict
     )
 
 
-def _decoded(image: Image.Image, frame: Frame) -> Picture:
+def _exact(frame: Frame) -> None:
+    """Raise Refused if Pillow would decode the image to other samples than it has."""
     directory = frame.directory
     bits = set(directory.numbers(BITS) or (1,))
     samples = directory.number(SAMPLES, 1)
@@ -250,6 +255,9 @@ def _decoded(image: Image.Image, frame: Frame) -> Picture:
             "image-unsupported",
             f"image {frame.index + 1} of the TIFF: {samples} samples of {max(bits)} bits",
         )
+
+
+def _decoded(image: Image.Image, frame: Frame) -> Picture:
     # Pillow turns a TIFF's pixels upright while it decodes: nothing is left to turn.
     return frames.exactly(image, dpi=_upright(frame), turn=Turn())
 

@@ -5,7 +5,8 @@
 
 The database commits first; the files follow with the next group. At start they
 are caught up. A torn last line is ours and is cut off; a file that is ahead of
-the database, or says something else, is damage: nothing is touched then.
+the database, or says something else, is damage: nothing is touched then. Files
+of other names are somebody else's, and no part of the ledger.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from daemon import durable, ledger
@@ -20,8 +22,10 @@ from daemon.errors import CorruptionError
 from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 LINES = ".jsonl"
 PERSONAL = ".personal.jsonl"
 GROUP = 1000
@@ -35,7 +39,7 @@ class Journal:
         """Compare the newest file with the database and catch up."""
         self._folder = folder
         self._db = db
-        self._newest, self._seq = self._resume()
+        self._newest, self._seq, self._personal = self._resume()
         self.export()
 
     def export(self) -> int:
@@ -52,7 +56,7 @@ class Journal:
                 self._newest = max(self._newest, at[:10])
                 lines, personal = days.setdefault(self._newest, ([], []))
                 lines.append(line)
-                if content is not None:
+                if content is not None and seq > self._personal:
                     entry = {"seq": seq, "salt": salt.hex(), "personal": content}
                     personal.append(ledger.canonical(entry))
             for day, (lines, personal) in days.items():
@@ -75,59 +79,90 @@ class Journal:
         if new:
             durable.sync_folder(self._folder)
 
-    def _resume(self) -> tuple[str, int]:
-        for path in reversed(files(self._folder)):
-            last = _last_line(path)
-            if not last:
-                continue
-            try:
-                seq = json.loads(last)["seq"]
-                row = self._db.execute("SELECT line FROM ledger WHERE seq = ?", [seq]).fetchone()
-            except (ValueError, KeyError, TypeError):
-                raise CorruptionError("ledger-damaged", f"{path.name} ends in no line") from None
-            if row is None:
-                raise CorruptionError(
-                    "ledger-ahead", f"{path.name} has line {seq}, the database has not"
-                )
-            if row[0] != last:
+    def _resume(self) -> tuple[str, int, int]:
+        """Return the newest day and the last numbers in the files of lines and of personal detail."""
+        day, seq, personal = "", 0, 0
+        torn: list[tuple[Path, int]] = []
+        if found := _newest(files(self._folder), torn):
+            path, last = found
+            seq, line = self._known(path, last)
+            if line.encode() != last:
                 raise CorruptionError("ledger-damaged", f"{path.name} has another line {seq}")
-            return path.name.removesuffix(LINES), seq
-        return "", 0
+            day = path.name.removesuffix(LINES)
+        if found := _newest(files(self._folder, PERSONAL), torn):
+            personal, _ = self._known(*found)
+        # Only now: where the files and the database disagree nothing is touched.
+        for path, whole in torn:
+            with path.open("rb+") as file:
+                file.truncate(whole)
+                os.fsync(file.fileno())
+        return day, seq, personal
+
+    def _known(self, path: Path, last: bytes) -> tuple[int, str]:
+        """Return the number of a file's last line, and the database's line of that number."""
+        try:
+            seq = json.loads(last.decode())["seq"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            seq = None
+        if type(seq) is not int or abs(seq) > ledger.SAFE_INTEGER:
+            raise CorruptionError("ledger-damaged", f"{path.name} ends in no line")
+        row = self._db.execute("SELECT line FROM ledger WHERE seq = ?", [seq]).fetchone()
+        if row is None:
+            raise CorruptionError(
+                "ledger-ahead", f"{path.name} has line {seq}, the database has not"
+            )
+        return seq, row[0]
 
 
-def files(folder: Path) -> list[Path]:
-    """Return the files of lines in *folder*, the oldest first."""
-    return sorted(p for p in folder.glob("*" + LINES) if not p.name.endswith(PERSONAL))
+def files(folder: Path, ending: str = LINES) -> list[Path]:
+    """Return the files of lines in *folder*, or those that end otherwise, the oldest first."""
+    return sorted(folder.glob(DAY + ending))
 
 
 def verify_files(folder: Path) -> ledger.Head:
     """Follow the chain through all files; return its end or raise CorruptionError."""
     head = ledger.EMPTY
-    for path in files(folder):
-        with path.open(encoding="utf-8", newline="\n") as file:
-            head = ledger.verify((line.rstrip("\n") for line in file), head)
+    found = files(folder)
+    for path in found:
+        with path.open("rb") as file:
+            head = ledger.verify(_texts(file, path.name, torn=path == found[-1]), head)
     return head
 
 
-def _last_line(path: Path) -> str:
-    """Return the last whole line; cut off a torn one that a power cut left behind."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
+def _texts(file: Iterable[bytes], name: str, *, torn: bool) -> Iterator[str]:
+    """Yield the lines of a file; with *torn* its last may be half there: it is being written."""
+    for raw in file:
+        if torn and not raw.endswith(b"\n"):
+            return
+        try:
+            yield raw[: raw.index(b"\n")].decode()
+        except ValueError:
+            raise CorruptionError("ledger-damaged", f"{name} holds what is no line") from None
+
+
+def _newest(paths: list[Path], torn: list[tuple[Path, int]]) -> tuple[Path, bytes] | None:
+    """Return the newest with a whole line, and that line; add to *torn* what to cut, and where."""
+    for path in reversed(paths):
+        last, whole = _last_line(path)
+        if whole < path.stat().st_size:
+            torn.append((path, whole))
+        if last is not None:
+            return path, last
+    return None
+
+
+def _last_line(path: Path) -> tuple[bytes | None, int]:
+    """Return the last whole line, or None, and how many bytes there are up to its end."""
+    with path.open("rb") as file:
+        end = position = file.seek(0, os.SEEK_END)
         tail = b""
-        position = end
         while position > 0 and tail.count(b"\n") < 3:
             step = min(1 << 16, position)
             position -= step
             file.seek(position)
             tail = file.read(step) + tail
-        whole, newline, torn = tail.rpartition(b"\n")
-        if torn:
-            file.truncate(end - len(torn))
-            file.flush()
-            os.fsync(file.fileno())
-        if not newline:
-            return ""
-        return whole.rpartition(b"\n")[2].decode()
+    whole, newline, torn = tail.rpartition(b"\n")
+    return (whole.rpartition(b"\n")[2] if newline else None), end - len(torn)
 
 
 def compare(state_dir: Path) -> ledger.Head:
@@ -146,10 +181,11 @@ def compare(state_dir: Path) -> ledger.Head:
     head = ledger.EMPTY
     at_files = None
     try:
-        for line in open_reader(database).chain():
-            head = ledger.follow(head, line)
-            if head.seq == in_files.seq:
-                at_files = head
+        with closing(open_reader(database)) as reader:
+            for line in reader.chain():
+                head = ledger.follow(head, line)
+                if head.seq == in_files.seq:
+                    at_files = head
     except sqlite3.DatabaseError as exc:
         raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
     if at_files != in_files:

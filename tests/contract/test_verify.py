@@ -18,6 +18,7 @@ import pikepdf
 import pytest
 from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1_x509
+from asn1crypto.crl import CertificateList
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
@@ -25,8 +26,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.pdf_utils.generic import StreamObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
-from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.timestamps import DummyTimeStamper
+from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from contrib.demo import nss
@@ -82,16 +84,8 @@ class Token:
 
     def as_pyhanko(self) -> signers.SimpleSigner:
         """Return the same key as another program would use it."""
-        pkcs8 = self.key.private_bytes(
-            serialization.Encoding.DER,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return signers.SimpleSigner(
-            signing_cert=asn1_x509.Certificate.load(self.certificate),
-            signing_key=asn1_keys.PrivateKeyInfo.load(pkcs8),
-            cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
-        )
+        assert isinstance(self.key, rsa.RSAPrivateKey)
+        return Stranger(self.key, self.certificate).as_pyhanko()
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +323,7 @@ def literal(data: bytes) -> bytes:
     return b"(" + re.sub(rb"([()\\])", rb"\\\1", data).replace(b"\r", rb"\r") + b")"
 
 
-def moved_gap(sealed: bytes) -> bytes:
+def moved_gap(sealed: bytes, frame: bytes) -> bytes:
     """Return a file that shows something else under the same signature.
 
     The digest is made of two pieces, and their border is not in it. So the gap
@@ -351,7 +345,7 @@ def moved_gap(sealed: bytes) -> bytes:
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(page), page),
         b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Seal) /V 6 0 R /Rect [ 0 0 0 0 ] /F 132 >>",
     ]
-    gap, offsets = b"", []
+    gap, offsets = frame[:1], []
     for number, content in enumerate(before, 1):
         offsets.append(front + len(gap))
         gap += b"%d 0 obj\n%s\nendobj\n" % (number, content)
@@ -363,21 +357,31 @@ def moved_gap(sealed: bytes) -> bytes:
     gap += b"6 0 obj\n<< /Type /Sig /Filter /Adobe.PPKLite /SubFilter /ETSI.CAdES.detached "
     gap += b"/ByteRange [ 0 %d %d %d ]" % (front, after, len(signed) - front)
     gap += b" /Contents " + literal(held) + b" >>\nendobj\n"
-    return signed[:front] + gap.ljust(after - front) + signed[front:]
+    return signed[:front] + gap.ljust(after - front - 1) + frame[1:] + signed[front:]
 
 
+@pytest.mark.parametrize("frame", [b"  ", b"<>"])
 def test_a_gap_that_holds_more_than_the_seal_is_told(
-    sealed: bytes, rsa_token: Token, judge: Judge
+    frame: bytes, sealed: bytes, rsa_token: Token, judge: Judge
 ) -> None:
     """Digest and signature verify, and all lengths add up; pyHanko alone calls it the entire file."""
-    file = moved_gap(sealed)
-
-    found = judge(file, rsa_token.ca)
+    found = judge(moved_gap(sealed, frame), rsa_token.ca)
 
     (one,) = found.seals
     assert (one.intact, one.valid, one.trusted) == (True, True, True)
     assert one.coverage == "unclear"
     assert not found.good
+
+
+def test_something_behind_the_cms_in_the_gap_is_told(
+    sealed: bytes, rsa_token: Token, judge: Judge
+) -> None:
+    """The gap is filled with zeros: whatever else is there came later and was sealed by nobody."""
+    _, end = gap_of(sealed)
+
+    (one,) = judge(sealed[: end - 3] + b"41" + sealed[end - 1 :], rsa_token.ca).seals
+
+    assert (one.intact, one.valid, one.coverage) == (True, True, "unclear")
 
 
 def test_nobody_is_trusted_who_was_not_named(sealed: bytes, rsa_token: Token, judge: Judge) -> None:
@@ -476,12 +480,16 @@ def test_what_cannot_be_read_gets_its_sentence(tmp_path: Path, judge: Judge) -> 
         assert judge(path) == Report(problems=("file-unreadable",))
 
 
-def test_a_file_name_may_be_any_bytes(tmp_path: Path, sealed: bytes, judge: Judge) -> None:
-    """Scanners write Latin-1 and line ends into names."""
+def test_a_file_name_may_be_any_bytes(
+    tmp_path: Path, sealed: bytes, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scanners write Latin-1 and line ends into names; people name files from where they are."""
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xfc\n.pdf"))
     path.write_bytes(sealed)
+    monkeypatch.chdir(tmp_path)
 
     assert judge(path).seals[0].valid
+    assert judge(Path(path.name)).seals[0].valid
 
 
 class Dying:
@@ -527,17 +535,19 @@ def test_a_pdf_that_only_repairs_can_read_is_no_proof(rsa_token: Token, judge: J
 
 
 def by_others(
-    file: bytes, token: Token, name: str, stamper: DummyTimeStamper | None = None
+    file: bytes,
+    signer: signers.SimpleSigner,
+    name: str,
+    stamper: DummyTimeStamper | None = None,
+    **settings: Any,
 ) -> bytes:
-    """Return the file with an approval signature as another program would append it."""
-    metadata = signers.PdfSignatureMetadata(
-        field_name=name, subfilter=SigSeedSubFilter.PADES, md_algorithm="sha256"
-    )
+    """Return the file with a signature as another program would append it."""
+    settings = {"subfilter": SigSeedSubFilter.PADES, **settings}
     out = io.BytesIO()
     signers.sign_pdf(
         IncrementalPdfFileWriter(io.BytesIO(file)),
-        metadata,
-        signer=token.as_pyhanko(),
+        signers.PdfSignatureMetadata(field_name=name, md_algorithm="sha256", **settings),
+        signer=signer,
         timestamper=stamper,
         new_field_spec=SigFieldSpec(name),
         output=out,
@@ -547,46 +557,158 @@ def by_others(
 
 def test_two_signatures_of_others_are_judged_each(rsa_token: Token, judge: Judge) -> None:
     """A contract with two signatures: the first covers its revision, the last one the file."""
-    found = judge(by_others(by_others(plain(), rsa_token, "A"), rsa_token, "B"), rsa_token.ca)
+    first = by_others(
+        plain(),
+        rsa_token.as_pyhanko(),
+        "A",
+        certify=True,
+        docmdp_permissions=MDPPerm.FILL_FORMS,
+        subfilter=SigSeedSubFilter.ADOBE_PKCS7_DETACHED,
+    )
+
+    found = judge(by_others(first, rsa_token.as_pyhanko(), "B"), rsa_token.ca)
 
     assert [one.field for one in found.seals] == ["A", "B"]
     assert [one.coverage for one in found.seals] == ["revision", "file"]
     assert [one.changed for one in found.seals] == ["form-filling", "none"]
-    assert [one.certified for one in found.seals] == [False, False]
+    assert [one.certified for one in found.seals] == [True, False]
+    assert [one.permissions for one in found.seals] == [2, 0]
+    assert [one.level for one in found.seals] == ["", "B-B"]
     assert found.good
 
 
-def tsa() -> tuple[DummyTimeStamper, bytes]:
-    """Return a time-stamping authority, and the certificate to trust."""
+@dataclass(frozen=True)
+class Stranger:
+    """A certificate that signs itself, made by somebody else."""
+
+    key: rsa.RSAPrivateKey
+    certificate: bytes
+
+    @property
+    def pkcs8(self) -> asn1_keys.PrivateKeyInfo:
+        data = self.key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return asn1_keys.PrivateKeyInfo.load(data)
+
+    def as_pyhanko(self) -> signers.SimpleSigner:
+        return signers.SimpleSigner(
+            signing_cert=asn1_x509.Certificate.load(self.certificate),
+            signing_key=self.pkcs8,
+            cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
+        )
+
+
+def stranger(*extensions: x509.ExtensionType, ca: Stranger | None = None) -> Stranger:
+    """Return a certificate with these extensions, signed by *ca* or by itself."""
     key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TSA")])
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 7)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CA" if ca is None else "Leaf")])
+    issuer = name if ca is None else x509.load_der_x509_certificate(ca.certificate).subject
+    builder = (
+        x509.CertificateBuilder(issuer, name, key.public_key(), 7)
         .not_valid_before(NOW - timedelta(days=1))
         .not_valid_after(NOW + timedelta(days=1))
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
     )
-    pkcs8 = key.private_bytes(
-        serialization.Encoding.DER,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return Stranger(key, der(builder.sign(ca.key if ca else key, hashes.SHA256())))
+
+
+def usage(*names: str) -> x509.KeyUsage:
+    known = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+        *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
     )
-    stamper = DummyTimeStamper(
-        asn1_x509.Certificate.load(der(certificate)),
-        asn1_keys.PrivateKeyInfo.load(pkcs8),
-        fixed_dt=NOW,
+    return x509.KeyUsage(**{name: name in names for name in known})
+
+
+def authority() -> Stranger:
+    ca = x509.BasicConstraints(ca=True, path_length=None)
+    return stranger(ca, usage("key_cert_sign", "crl_sign"))
+
+
+@pytest.mark.parametrize(
+    ("bit", "problem"),
+    [
+        ("digital_signature", ""),
+        ("content_commitment", ""),
+        ("key_encipherment", "chain-constraints-failure"),
+    ],
+)
+def test_a_certificate_for_seals_has_one_of_two_usages(
+    bit: str, problem: str, judge: Judge
+) -> None:
+    """ETSI EN 319 412-2 knows all three mixtures of the first two; nothing else is for seals."""
+    ca = authority()
+    leaf = stranger(usage(bit), ca=ca)
+
+    (one,) = judge(by_others(plain(), leaf.as_pyhanko(), "A"), ca.certificate).seals
+
+    assert one.trust_problem == problem
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_revocation_is_judged_by_what_the_file_carries(revoked: bool, judge: Judge) -> None:
+    """Nothing is fetched: the box may be offline, and asking tells others who verifies what."""
+    ca = authority()
+    # pyHanko looks for evidence only where a certificate says that there is some.
+    point = x509.DistributionPoint(
+        [x509.UniformResourceIdentifier("http://127.0.0.1:1/crl")], None, None, None
     )
-    return stamper, der(certificate)
+    leaf = stranger(usage("content_commitment"), x509.CRLDistributionPoints([point]), ca=ca)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.load_der_x509_certificate(ca.certificate).subject)
+        .last_update(NOW - timedelta(hours=2))
+        .next_update(NOW + timedelta(hours=2))
+    )
+    if revoked:
+        entry = x509.RevokedCertificateBuilder(7, NOW - timedelta(hours=3)).build()
+        builder = builder.add_revoked_certificate(entry)
+    crl = builder.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    file = io.BytesIO(by_others(plain(), leaf.as_pyhanko(), "A"))
+    without = judge(file.getvalue(), ca.certificate)
+    DocumentSecurityStore.add_dss(file, None, crls=[CertificateList.load(crl)])
+
+    found = judge(file.getvalue(), ca.certificate)
+
+    assert (without.revocation, without.good) == ("not-checked", True)
+    assert found.revocation == "embedded"
+    assert (found.seals[0].coverage, found.seals[0].changed) == ("revision", "lta-updates")
+    assert found.seals[0].trust_problem == ("revoked-no-poe" if revoked else "")
+    assert found.good is not revoked
+
+
+def test_a_file_of_a_hundred_signatures_is_not_looked_through(judge: Judge) -> None:
+    """Each is judged against all that came after it: somebody else's file must not take hours."""
+    pdf = pikepdf.new()
+    pdf.add_blank_page()
+    names = pikepdf.Name
+    pdf.Root.AcroForm = pikepdf.Dictionary(
+        Fields=pikepdf.Array(
+            pdf.make_indirect(
+                pikepdf.Dictionary(
+                    FT=names.Sig, T=f"S{number}", V=pikepdf.Dictionary(Type=names.Sig)
+                )
+            )
+            for number in range(101)
+        )
+    )
+    file = io.BytesIO()
+    pdf.save(file)
+
+    assert judge(file.getvalue()).problems == ("not-judged",)
 
 
 def test_a_time_stamp_counts_when_its_authority_is_trusted(rsa_token: Token, judge: Judge) -> None:
     """A time that anybody could have written proves nothing, and makes the seal doubtful."""
-    stamper, certificate = tsa()
-    file = by_others(plain(), rsa_token, "A", stamper)
+    tsa = stranger(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]))
+    stamper = DummyTimeStamper(asn1_x509.Certificate.load(tsa.certificate), tsa.pkcs8, fixed_dt=NOW)
+    file = by_others(plain(), rsa_token.as_pyhanko(), "A", stamper)
 
-    (one,) = judge(file, rsa_token.ca, certificate).seals
+    (one,) = judge(file, rsa_token.ca, tsa.certificate).seals
     assert (one.level, one.proven_at, one.good) == ("B-T", f"{NOW:%Y-%m-%dT%H:%M:%S}.000Z", True)
 
     (one,) = judge(file, rsa_token.ca).seals

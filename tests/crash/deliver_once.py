@@ -23,10 +23,10 @@ def clock() -> datetime:
 
 
 async def main(state_dir: Path) -> None:
-    """Deliver each document to each target once."""
+    """Deliver each document to each target once, to the archive with its many parts first."""
     spool = await open_spool(state_dir)
     await spool(Spool.started, "this boot", clock())
-    for name, role in TARGETS.items():
+    for name, role in sorted(TARGETS.items()):
         target = FolderTarget(name, role, state_dir.parent / name)
         for delivery in await spool(Spool.due, name, clock(), 100):
             await deliver(spool, state_dir / "documents", delivery, target, clock)

@@ -128,7 +128,7 @@ class Browser:
         """Return the number in the tile of a state."""
         return self.driver.find_element(By.CSS_SELECTOR, f"[data-count={state}]").text
 
-    def becomes_of(self, moment: datetime) -> None:
+    def renews_to(self, moment: datetime) -> None:
         """Wait until the page has renewed itself and says that it is of *moment*."""
         script = "return document.querySelector('#footer time').dateTime"
         wanted = moment.isoformat(timespec="milliseconds")
@@ -233,7 +233,7 @@ def test_the_browser_has_nothing_to_complain_about(site: Site, browser: Browser)
     for path in ("/", "/documents", "/documents?state=filed", f"/documents/{document.id}"):
         browser.driver.get(site.url(path))
         site.do(lambda box: box.know(now=box.live.now + timedelta(seconds=61)))
-        browser.becomes_of(site.box.live.now)
+        browser.renews_to(site.box.live.now)
 
     assert browser.complaints() == []
 

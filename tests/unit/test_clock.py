@@ -15,7 +15,6 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NOBODY = ClockFacts(ntp=False, rtc=False)
 
 
-
 class Timex(ctypes.Structure):
     """`struct timex` of adjtimex(2), field by field."""
 

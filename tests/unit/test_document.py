@@ -89,7 +89,9 @@ def test_whatever_is_an_id_has_a_folder_below_documents(text: str) -> None:
         assert folder_of(Path("/d"), text).is_relative_to("/d")
 
 
-@given(st.from_regex(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", fullmatch=True))
+@given(
+    st.from_regex(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", fullmatch=True)
+)
 def test_whatever_looks_like_an_id_has_a_folder_or_is_none(text: str) -> None:
     """An id from a folder's name at start must not end the process."""
     if is_id(text):

@@ -42,9 +42,7 @@ plain = st.recursive(
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.text(st.characters(max_codepoint=127), max_size=8), inner, max_size=4
-        )
+        | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -53,7 +51,7 @@ plain = st.recursive(
 def test_the_canonical_form_is_that_of_rfc_8785() -> None:
     """The RFC's own sample (3.2.2 to 3.2.4), without the numbers that we refuse."""
     sample = {
-        "string": '\u20ac$\u000f\u000aA\'\u0042\u0022\u005c\\\\\u0022/',
+        "string": "\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\\\u0022/",
         "literals": [None, True, False],
     }
 

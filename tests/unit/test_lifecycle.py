@@ -230,9 +230,7 @@ def test_nothing_is_delivered_that_was_not_committed_to_be_sent(
         state = after
 
 
-deliveries = st.lists(
-    st.tuples(st.sampled_from(Role), st.sampled_from(DeliveryState)), max_size=6
-)
+deliveries = st.lists(st.tuples(st.sampled_from(Role), st.sampled_from(DeliveryState)), max_size=6)
 
 
 @given(deliveries)

@@ -100,7 +100,12 @@ def test_a_message_is_one_line_whatever_is_in_it() -> None:
 def test_an_interrupt_is_no_error() -> None:
     """Ctrl-C before the loop runs: the shell's word for it, and no traceback."""
     done = subprocess.run(
-        [sys.executable, "-I", "-c", "from daemon import log; log.to_journal(); raise KeyboardInterrupt"],
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            "from daemon import log; log.to_journal(); raise KeyboardInterrupt",
+        ],
         capture_output=True,
         text=True,
         timeout=30,

@@ -65,7 +65,8 @@ def test_a_deaf_systemd_does_not_stop_us(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usec", "wanted"), [("120000000", 120.0), ("", None), ("soon", None), ("-1", None), ("²", None)]
+    ("usec", "wanted"),
+    [("120000000", 120.0), ("", None), ("soon", None), ("-1", None), ("²", None)],
 )
 def test_the_watchdog_is_read_as_seconds(usec: str, wanted: float | None) -> None:
     """Nonsense in the environment is no watchdog, and no crash at start."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from daemon.status import Snapshot
 
+
 async def nothing() -> Snapshot:
     raise AssertionError
 

@@ -1,0 +1,595 @@
+"""The configuration: everything that is wrong with it, at once and by name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon import config
+from daemon.config import Config, load
+from daemon.errors import ConfigError
+
+SAMPLE = Path(__file__).parents[2] / "config" / "scanseal.toml"
+GOOD = """
+[box]
+name = "marktamt-01"
+organisation = "Stadt Leipzig, Marktamt"
+
+[[hotfolder]]
+name = "post"
+path = "/srv/scans/post"
+rejected = "/srv/scans/post/rejected"
+profile = "post"
+
+[profile.post]
+procedure = "Scankonzept 1.4"
+
+[hsm]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token = "scanseal"
+key = "seal"
+chain = "/etc/scanseal/chain.pem"
+pin = "credential:hsm-pin"
+
+[[target]]
+name = "dms"
+kind = "folder"
+role = "dms"
+path = "/srv/dms"
+
+[[target]]
+name = "archive"
+kind = "folder"
+role = "archive"
+path = "/srv/archive"
+"""
+SECTIONS: dict[str, type[Any]] = {
+    "[box]": config.Box,
+    "[[hotfolder]]": config.HotFolder,
+    "[profile.post]": config.Profile,
+    "[hsm]": config.HsmSection,
+    "[seal]": config.Seal,
+    "[[target]]": config.TargetSection,
+    "[mqtt]": config.Mqtt,
+    "[web]": config.Web,
+}
+LATER = [
+    (section, item)
+    for section, cls in SECTIONS.items()
+    for item in fields(cls)
+    if item.metadata.get("later")
+]
+SECRET = "271828"
+
+
+def read(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "scanseal.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def problems(tmp_path: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    return caught.value.problems
+
+
+def put(section: str, line: str) -> str:
+    """Return GOOD with *line* added to *section*, instead of the line of that key."""
+    key = line.partition("=")[0].strip()
+    if section not in GOOD:
+        host = 'host = "127.0.0.1"\n' if section == "[mqtt]" and key != "host" else ""
+        return f"{GOOD}\n{section}\n{host}{line}\n"
+    before, name, rest = GOOD.partition(section + "\n")
+    body, blank, after = rest.partition("\n\n")
+    body = "\n".join(kept for kept in body.split("\n") if not kept.startswith(f"{key} ="))
+    return f"{before}{name}{line}\n{body}{blank}{after}"
+
+
+def test_a_small_configuration_is_enough(tmp_path: Path) -> None:
+    """Everything that has a default may be left out, whole tables of it too."""
+    found = read(tmp_path, GOOD)
+
+    assert found.box.state_dir == "/var/lib/scanseal"
+    assert found.hotfolders[0].settle_seconds == 10.0
+    assert found.profiles["post"].max_pages == 2000
+    assert [target.role for target in found.targets] == ["dms", "archive"]
+    assert found.mqtt is None
+    assert found.web is None
+    assert found.documents == Path("/var/lib/scanseal/documents")
+    assert found.work_in == Path("/var/lib/scanseal/work/in")
+    assert found.work_out == Path("/var/lib/scanseal/work/out")
+    assert found.socket == Path("/var/lib/scanseal/control.sock")
+
+
+def test_an_empty_file_names_everything_that_is_missing(tmp_path: Path) -> None:
+    """Nobody has to start the service eleven times to find out what it wants."""
+    found = problems(tmp_path, "")
+
+    for wanted in (
+        "[box] name: is missing",
+        "[box] organisation: is missing",
+        "[hsm] module: is missing",
+        "[hsm] token: is missing",
+        "[hsm] key: is missing",
+        "[hsm] chain: is missing",
+        "[hsm] pin: is missing",
+        "[[hotfolder]] there is none: nothing would ever be scanned",
+        "[[target]] none has role = 'dms': a document needs a DMS and an archive",
+        "[[target]] none has role = 'archive': a document needs a DMS and an archive",
+    ):
+        assert wanted in found
+    assert len(found) == 10
+
+
+def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
+    """Of the sections, of their values, and between them."""
+    text = (
+        GOOD.replace('name = "marktamt-01"', 'name = "Marktamt 01"\nclok = "host"')
+        .replace('profile = "post"', 'profile = "psot"\nsettle_seconds = 0')
+        .replace('path = "/srv/archive"', 'path = "/srv/dms/archive"')
+        .replace('procedure = "Scankonzept 1.4"', 'procedure = 14\nlevel = "B-T"')
+        + '[mqqt]\nhost = "x"\n'
+        + "[web]\nlisten = 8480\n"
+    )
+
+    found = problems(tmp_path, text)
+
+    assert sorted(found) == sorted(
+        (
+            "[box] clok: unknown key (did you mean 'clock'?)",
+            "[[hotfolder]] post: settle_seconds: must be greater than 0 (got 0)",
+            "[profile.post] level: not-available-yet: only 'B-B' so far (got 'B-T')",
+            "[profile.post] procedure: must be text (got 14)",
+            "[mqqt] unknown section (did you mean [mqtt]?)",
+            "[web] listen: must be text (got 8480)",
+            "[[hotfolder]] post: profile: [profile.psot] does not exist (did you mean 'post'?)",
+            "[[target]] archive: path: must not overlap with [[target]] dms: path"
+            " ('/srv/dms/archive' and '/srv/dms')",
+            "[box] name: must be lower-case letters, digits, '.', '_' or '-' (got 'Marktamt 01')",
+        )
+    )
+
+
+def test_the_order_of_the_problems_is_the_same_each_time(tmp_path: Path) -> None:
+    """A list that jumps about cannot be worked through."""
+    text = GOOD + "".join(f"[{name}]\n" for name in ("zeta", "alpha", "mqt", "wep", "delta"))
+    text = text.replace("[box]\n", "[box]\nzz = 1\naa = 2\nmm = 3\nkk = 4\n")
+
+    found = problems(tmp_path, text)
+
+    assert [line.split()[0] for line in found] == [
+        "[alpha]",
+        "[delta]",
+        "[mqt]",
+        "[wep]",
+        "[zeta]",
+        *["[box]"] * 4,
+    ]
+    assert [line.split()[1] for line in found[5:]] == ["aa:", "kk:", "mm:", "zz:"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("[bxo]", "[box]"),
+        ("[mqqt]", "[mqtt]"),
+        ("[webb]", "[web]"),
+        ("[profiles.post]", "[profile]"),
+        ("[[hotfolders]]", "[hotfolder]"),
+    ],
+)
+def test_a_section_with_a_typo_is_named_with_what_was_meant(
+    tmp_path: Path, wrong: str, hint: str
+) -> None:
+    """A typo must not become a default: without this, `[mqqt]` would be no MQTT."""
+    found = problems(tmp_path, f"{GOOD}\n{wrong}\n")
+
+    assert any("unknown section" in line and f"did you mean {hint}?" in line for line in found)
+
+
+def test_what_resembles_nothing_gets_no_hint(tmp_path: Path) -> None:
+    """A wrong guess leads further away than none."""
+    assert problems(tmp_path, GOOD + "[xyzzy]\n") == ("[xyzzy] unknown section",)
+
+
+@pytest.mark.parametrize(
+    ("section", "item"), LATER, ids=lambda value: getattr(value, "name", value)
+)
+def test_a_key_of_a_later_feature_takes_its_default_only(
+    tmp_path: Path, section: str, item: Field[Any]
+) -> None:
+    """No key is silently ignored: who sets it would believe that it works."""
+    default = item.default
+    other: dict[type, str] = {
+        str: '"another"',
+        int: f"{default}1",
+        float: f"{default}1",
+        tuple: '["https://tsa.example/"]',
+    }
+    same = '"' + default + '"' if isinstance(default, str) else str(default).replace("()", "[]")
+
+    read(tmp_path, put(section, f"{item.name} = {same}"))
+    (found,) = problems(tmp_path, put(section, f"{item.name} = {other[type(default)]}"))
+
+    assert f" {item.name}: not-available-yet: only {default!r} so far (got " in found
+
+
+def test_the_keys_that_are_not_built_are_these() -> None:
+    """Whoever builds one takes it off this list, and writes its tests."""
+    assert {f"{section} {item.name}" for section, item in LATER} == {
+        "[profile.post] integrity",
+        "[profile.post] level",
+        "[profile.post] on_no_timestamp",
+        "[profile.post] timestamp_wait_hours",
+        "[profile.post] seal_after",
+        "[profile.post] min_dpi",
+        "[profile.post] keep_local_days",
+        "[profile.post] keep_refused_days",
+        "[profile.post] retain_days",
+        "[profile.post] paper_days",
+        "[profile.post] sample_percent",
+        "[hsm] sessions",
+        "[seal] digest",
+        "[seal] padding",
+        "[seal] permissions",
+        "[seal] timestamp_urls",
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "wanted"),
+    [
+        ("[box]", 'organisation = " "', "organisation: must not be empty"),
+        ("[box]", 'state_dir = "var"', "state_dir: must be an absolute path (got 'var')"),
+        ("[box]", 'language = "fr"', "language: must be de or en (got 'fr')"),
+        ("[box]", 'timezone = "Berlin"', "timezone: is not known here (got 'Berlin')"),
+        ("[box]", "min_free_mb = -1", "min_free_mb: must be greater than -1 (got -1)"),
+        ("[box]", "min_free_mb = true", "min_free_mb: must be a whole number (got True)"),
+        ("[box]", "min_free_mb = 1.5", "min_free_mb: must be a whole number (got 1.5)"),
+        ("[box]", 'clock = "rtc"', "clock: must be ntp-or-rtc or host (got 'rtc')"),
+        ("[box]", f'state_dir = "/{"s" * 95}"', "state_dir: is too long for the control socket"),
+        ("[[hotfolder]]", 'name = "Post"', "name: must be lower-case"),
+        ("[[hotfolder]]", 'name = "a/b"', "name: must be lower-case"),
+        ("[[hotfolder]]", 'path = "scans"', "path: must be an absolute path (got 'scans')"),
+        ("[[hotfolder]]", 'path = "/a\\u0000b"', "path: must be an absolute path"),
+        ("[[hotfolder]]", 'rejected = "/srv/scans/post/"', "must not be the hot folder itself"),
+        ("[[hotfolder]]", 'rejected = "/srv/scans/post/.scanseal"', "rejected: must not lie in"),
+        ("[[hotfolder]]", 'rejected = "/srv/scans/post/.scanseal/x"', "rejected: must not lie in"),
+        (
+            "[[hotfolder]]",
+            "settle_seconds = nan",
+            "settle_seconds: must be greater than 0 (got nan)",
+        ),
+        (
+            "[[hotfolder]]",
+            "settle_seconds = inf",
+            "settle_seconds: must be at most 1e+09 (got inf)",
+        ),
+        ("[[hotfolder]]", "give_up_seconds = 5", "give_up_seconds: must not be less than settle"),
+        ("[[hotfolder]]", "rescan_seconds = 0.0", "rescan_seconds: must be greater than 0 (got 0)"),
+        ("[[hotfolder]]", 'ignore = "*.tmp"', "ignore: must be a list of texts (got '*.tmp')"),
+        ("[[hotfolder]]", "ignore = [1]", "ignore: must be a list of texts (got [1])"),
+        ("[profile.post]", "max_mb = 0", "max_mb: must be greater than 0 (got 0)"),
+        ("[profile.post]", "max_mb = 65537", "max_mb: must be at most 65536 (got 65537)"),
+        ("[profile.post]", "max_pages = 100001", "max_pages: must be at most 100000"),
+        ("[profile.post]", 'procedure = ""', "procedure: must name the scan procedure"),
+        ("[hsm]", 'module = "softhsm"', "module: must be an absolute path (got 'softhsm')"),
+        ("[hsm]", 'chain = ""', "chain: must be an absolute path (got '')"),
+        ("[hsm]", 'certificate = "x"', "certificate: must be an absolute path (got 'x')"),
+        ("[hsm]", "timeout_seconds = 0", "timeout_seconds: must be greater than 0 (got 0)"),
+        ("[hsm]", "timeout_seconds = 601", "timeout_seconds: must be at most 600 (got 601)"),
+        ("[[target]]", 'role = "DMS"', "role: must be dms or archive (got 'DMS')"),
+        ("[[target]]", 'kind = "s3"', "kind: not-available-yet: only 'folder' is built so far"),
+        ("[[target]]", 'kind = "ftp"', "kind: must be folder, enaio, mayan, s3 or webdav"),
+        ("[[target]]", 'path = "dms"', "path: must be an absolute path (got 'dms')"),
+        ("[mqtt]", 'host = ""', "host: must not be empty"),
+        ("[mqtt]", "port = 65536", "port: must be at most 65535 (got 65536)"),
+        ("[mqtt]", 'topic = "a/#"', "topic: must be a topic without wildcards"),
+        ("[mqtt]", 'topic = "a/"', "topic: must be a topic without wildcards"),
+        ("[mqtt]", "interval_seconds = 0", "interval_seconds: must be greater than 0 (got 0)"),
+        ("[web]", 'listen = "8480"', "listen: must be ADDRESS:PORT (got '8480')"),
+        ("[web]", 'listen = "127.0.0.1:65536"', "listen: must be ADDRESS:PORT"),
+        ("[web]", 'listen = "127.0.0.1:99999"', "listen: must be ADDRESS:PORT"),
+    ],
+)
+def test_each_value_that_cannot_work_is_named(
+    tmp_path: Path, section: str, line: str, wanted: str
+) -> None:
+    """By section and key, with what was found there."""
+    found = problems(tmp_path, put(section, line))
+
+    assert any(wanted in problem for problem in found)
+    assert all(
+        problem.startswith(section[:-1].rstrip("]"))
+        for problem in found
+        if "missing" not in problem
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[box]\nname = "a',
+        "[box",
+        "name",
+        "[box]\n[box]\n",
+    ],
+)
+def test_what_is_not_toml_is_said_in_one_line(tmp_path: Path, text: str) -> None:
+    """With the place that the parser names."""
+    (found,) = problems(tmp_path, text)
+
+    assert found.startswith("is not TOML: ")
+    assert "line 1" in found or "line 2" in found or "at end" in found
+
+
+def test_bytes_that_are_no_text_are_not_toml(tmp_path: Path) -> None:
+    """A file saved as Latin-1."""
+    path = tmp_path / "scanseal.toml"
+    path.write_bytes('[box]\norganisation = "B\u00fcrgeramt"\n'.encode("latin-1"))
+
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    assert caught.value.problems[0].startswith("is not TOML: ")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The caller prints which file it was."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "missing.toml")
+
+    assert caught.value.problems == ("cannot be read: No such file or directory",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'hotfolder = "x"',
+        "[hotfolder]\n",
+        "hotfolder = [1]",
+        "[[profile]]\n",
+        "profile = 3",
+        "profile.post = 3",
+        "box = []",
+        "hsm = 5",
+        "mqtt = false",
+        "[[mqtt]]\n",
+        "target = {}",
+        "[[hotfolder]]\nname = 5\n",
+    ],
+)
+def test_a_table_of_the_wrong_shape_is_a_problem_and_no_crash(tmp_path: Path, text: str) -> None:
+    """[x] for [[x]] is the commonest mistake of all."""
+    assert problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"pin = {SECRET}",
+        f'pin = "{SECRET}"',
+        f'pin = ["{SECRET}"]',
+        f'pin = {{ value = "{SECRET}" }}',
+        f"pin = {SECRET}.0",
+        f'pin = "file:{SECRET}"',
+        f'pin = "credential:/{SECRET}"',
+        f'pin = "credential:{SECRET} "',
+        f'pin = "pin:{SECRET}"',
+        f"pin = 2028-01-02T{SECRET[:2]}:18:28Z",
+        f'pin = "credential:hsm-pin"\nPIN = "{SECRET}"',
+        f'pin = "credential:hsm-pin"\npinn = {SECRET}',
+        f"pin = {SECRET}x",
+        f"pin = '{SECRET}",
+        f"pin {SECRET}",
+    ],
+)
+def test_a_pin_that_was_written_here_is_never_shown(tmp_path: Path, line: str) -> None:
+    """What `scanseal check` prints is read over a shoulder, and ends in a ticket."""
+    found = problems(tmp_path, put("[hsm]", line))
+
+    assert found
+    for problem in found:
+        assert SECRET not in problem
+        assert "18:28" not in problem
+
+
+def test_the_pin_comes_from_systemd_or_from_a_file(tmp_path: Path) -> None:
+    """$CREDENTIALS_DIRECTORY is systemd's; outside of it the error says what to write."""
+    from_systemd = read(tmp_path, GOOD)
+    from_file = read(tmp_path, put("[hsm]", 'pin = "file:/etc/scanseal/pin"'))
+
+    assert from_systemd.pin_file("/run/credentials/x") == Path("/run/credentials/x/hsm-pin")
+    assert from_file.pin_file(None) == Path("/etc/scanseal/pin")
+    with pytest.raises(ConfigError, match="file:/PATH"):
+        from_systemd.pin_file(None)
+
+
+ARCHIVE = '[[target]]\nname = "archive"\nkind = "folder"\nrole = "archive"\npath = "/srv/archive"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"/srv/archive"', '"/srv/dms"'),
+        ('"/srv/archive"', '"/srv/dms/"'),
+        ('"/srv/archive"', '"/srv/dms/deeper"'),
+        ('"/srv/archive"', '"/srv"'),
+        ('"/srv/archive"', '"/"'),
+        ('"/srv/archive"', '"//srv/dms"'),
+        ('"/srv/archive"', '"/srv/x/../dms"'),
+        ('"/srv/archive"', '"/srv/scans/post/archive"'),
+        ('"/srv/archive"', '"/srv/scans"'),
+        ('"/srv/archive"', '"/var/lib/scanseal/documents"'),
+        ('path = "/srv/scans/post"', 'path = "/var/lib/scanseal/in"'),
+        ('path = "/srv/scans/post"', 'path = "/var/lib"'),
+        ('"/srv/scans/post/rejected"', '"/srv/dms/rejected"'),
+        ('"/srv/scans/post/rejected"', '"/var/lib/scanseal/rejected"'),
+        ('"/srv/scans/post/rejected"', '"/srv/scans"'),
+    ],
+)
+def test_places_must_not_overlap(tmp_path: Path, old: str, new: str) -> None:
+    """A target inside a hot folder would be scanned again; one inside another, counted twice."""
+    assert old in GOOD
+
+    found = problems(tmp_path, GOOD.replace(old, new))
+
+    assert any("must not overlap with" in line for line in found)
+
+
+def test_refused_copies_must_not_land_in_another_hot_folder(tmp_path: Path) -> None:
+    """They would be claimed there, refused, copied back, and so on for ever."""
+    text = GOOD + (
+        '[[hotfolder]]\nname = "bau"\npath = "/srv/scans/bau"\n'
+        'rejected = "/srv/scans/post"\nprofile = "post"\n'
+    )
+
+    found = problems(tmp_path, text)
+
+    assert any("bau: rejected: must not overlap with [[hotfolder]] post: path" in x for x in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"/srv/archive"', '"/srv/dms2"'),
+        ('"/srv/scans/post/rejected"', '"/srv/scans/rejected"'),
+        ('path = "/srv/scans/post"', 'path = "/srv/scans/postfach"'),
+    ],
+)
+def test_neighbours_do_not_overlap(tmp_path: Path, old: str, new: str) -> None:
+    """/srv/dms and /srv/dms2 have letters in common and nothing else."""
+    read(tmp_path, GOOD.replace(old, new))
+
+
+def test_names_are_used_once(tmp_path: Path) -> None:
+    """They are keys of the spool: two targets of one name would be one."""
+    text = GOOD.replace('name = "archive"', 'name = "dms"')
+
+    assert problems(tmp_path, text) == ("[[target]] dms: the name is used twice",)
+
+
+def test_a_dms_and_an_archive_are_needed(tmp_path: Path) -> None:
+    """FILED needs a proof of both: without one, nothing would ever be at rest."""
+    assert problems(tmp_path, GOOD.replace(ARCHIVE, "")) == (
+        "[[target]] none has role = 'archive': a document needs a DMS and an archive",
+    )
+
+
+def test_a_broken_target_is_not_called_a_missing_one(tmp_path: Path) -> None:
+    """One mistake, one line."""
+    (found,) = problems(tmp_path, GOOD.replace('path = "/srv/archive"', 'path = "archive"'))
+
+    assert found == "[[target]] archive: path: must be an absolute path (got 'archive')"
+
+
+json_like = st.recursive(
+    st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    section=st.sampled_from(sorted(config.KNOWN)),
+    key=st.sampled_from(sorted({item.name for cls in SECTIONS.values() for item in fields(cls)})),
+    value=json_like,
+)
+@settings(deadline=None, max_examples=150)
+def test_no_value_breaks_the_loader(
+    tmp_path_factory: pytest.TempPathFactory, section: str, key: str, value: object
+) -> None:
+    """Whatever stands there: a Config, or ConfigError with sentences."""
+    path = tmp_path_factory.mktemp("config") / "scanseal.toml"
+    path.write_text(f"[{section}]\n{key} = {_toml(value)}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    assert all(isinstance(line, str) and line for line in caught.value.problems)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(c):08X}" for c in value) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    return str(value)
+
+
+# -- config/scanseal.toml ------------------------------------------------------------------
+
+
+def test_the_file_that_comes_with_the_package_loads() -> None:
+    """As it is: with SoftHSM's path, and two folders as targets."""
+    found = load(SAMPLE)
+
+    assert found.box.name == "marktamt-01"
+    assert found.mqtt is not None
+    assert found.web is not None
+    assert (found.web.host, found.web.port) == ("127.0.0.1", 8480)
+
+
+def test_it_shows_every_default_as_it_is() -> None:
+    """A value there that differs from the code's would be a lie about what happens without it."""
+    raw = tomllib.loads(SAMPLE.read_text(encoding="utf-8"))
+    tables = {
+        "[box]": raw["box"],
+        "[[hotfolder]]": raw["hotfolder"][0],
+        "[profile.post]": raw["profile"]["post"],
+        "[hsm]": raw["hsm"],
+        "[seal]": raw["seal"],
+        "[mqtt]": raw["mqtt"],
+        "[web]": raw["web"],
+    }
+    for section, table in tables.items():
+        for item in fields(SECTIONS[section]):
+            assert item.name in table, f"{section} {item.name} is not in the sample"
+            if item.default is not MISSING:
+                value = table[item.name]
+                assert (tuple(value) if isinstance(value, list) else value) == item.default
+    for target in raw["target"]:
+        assert set(target) == {"name", "kind", "role", "path"}
+
+
+def test_every_key_of_it_is_explained() -> None:
+    """A comment above each key, and `not built yet` above each that takes its default only."""
+    explained: dict[str, str] = {}
+    section, comment = "", ""
+    for line in SAMPLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            comment += line.lstrip("#") + "\n"
+        elif found := re.match(r"\[+([a-z.]+)\]+$", line):
+            section, comment = found[0], ""
+        elif found := re.match(r"([a-z_]+) = ", line):
+            explained.setdefault(f"{section} {found[1]}", comment)
+            comment = ""
+        elif not line:
+            comment = ""
+
+    for section, cls in SECTIONS.items():
+        for item in fields(cls):
+            words = explained[f"{section} {item.name}"]
+            assert len(words.split()) >= 4, f"{section} {item.name}: {words!r}"
+            assert bool(item.metadata.get("later")) == ("Not built yet" in words), item.name
+            if item.default is not MISSING and not item.metadata.get("later"):
+                assert "Default" in words, f"{section} {item.name}"
+
+
+def test_no_line_of_it_is_too_wide() -> None:
+    """It is read in a terminal, next to another one."""
+    assert max(map(len, SAMPLE.read_text(encoding="utf-8").splitlines())) <= 100

@@ -1,0 +1,94 @@
+"""The transfer note: the same value as JSON, as XMP and as XML."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from daemon import transfernote
+from tests.unit.pages_samples import NOTE
+
+SPACE = f"{{{transfernote.NAMESPACE}}}"
+
+
+def test_a_note_without_a_person_says_so() -> None:
+    """RESISCAN forbids a note that names only the organisation: until then it is a finding."""
+    assert NOTE.creator == "unknown"
+    assert NOTE.findings == ("operator-unknown",)
+
+
+def test_a_note_with_a_person_has_no_such_finding() -> None:
+    """The finding is about the missing name, not about every document."""
+    assert replace(NOTE, creator="K 17", findings=()).findings == ()
+
+
+def test_the_quality_result_is_never_empty() -> None:
+    """A.NB.4 e: an empty field would look like a check that found nothing."""
+    assert NOTE.quality == "quality check outstanding, addendum follows"
+    with pytest.raises(ValueError, match="quality"):
+        replace(NOTE, quality="")
+
+
+def test_completing_keeps_what_was_found_and_names_nothing_twice() -> None:
+    """Main process and worker complete the same note: both have to come to the same."""
+    note = transfernote.completed(NOTE, 3, ["transcoded", "operator-unknown"], "2026-11-22T10:00Z")
+
+    assert note.images == 3
+    assert note.findings == ("operator-unknown", "transcoded")
+    assert note.checked_at == "2026-11-22T10:00Z"
+    assert transfernote.completed(note, 3, note.findings, note.checked_at) == note
+
+
+def test_it_survives_the_pipe() -> None:
+    """JSON has no tuples."""
+    note = transfernote.completed(NOTE, 3, ["transcoded"], "")
+
+    assert transfernote.from_json(transfernote.as_json(note)) == note
+
+
+def test_a_field_that_is_not_known_is_no_note() -> None:
+    """A typo must not become a default."""
+    with pytest.raises(TypeError):
+        transfernote.from_json({**transfernote.as_json(NOTE), "creatr": "x"})
+
+
+def test_xml_holds_every_field_under_its_own_name() -> None:
+    """The archive's readers have no XMP parser, and get the same note."""
+    root = ET.fromstring(transfernote.as_xml(NOTE))  # noqa: S314 (our own)
+
+    assert root.tag == f"{SPACE}TransferNote"
+    assert [element.tag for element in root] == [SPACE + name for name in transfernote.names()]
+    assert root.findtext(f"{SPACE}organisation") == "Stadt Musterstadt, Marktamt"
+    assert [element.text for element in root.find(f"{SPACE}findings") or []] == ["operator-unknown"]
+
+
+def test_the_same_note_is_the_same_xml() -> None:
+    """Its digest stands in the manifest, and is made again after a crash."""
+    assert transfernote.as_xml(NOTE) == transfernote.as_xml(replace(NOTE))
+    assert transfernote.as_xml(NOTE).startswith(b"<?xml version='1.0' encoding='UTF-8'?>\n")
+
+
+def test_what_xml_cannot_hold_does_not_break_it() -> None:
+    """A token's label comes from its vendor, and may be padded with anything."""
+    note = replace(NOTE, hsm="a\0b\x1bc\rd\ud800e <&>", organisation="Bürgerbüro Süd")
+
+    read = ET.fromstring(transfernote.as_xml(note))  # noqa: S314 (our own)
+
+    assert read.findtext(f"{SPACE}hsm") == "a\ufffdb\ufffdc\ufffdd\ufffde <&>"
+    assert read.findtext(f"{SPACE}organisation") == "Bürgerbüro Süd"
+
+
+def test_xmp_has_a_text_for_each_field() -> None:
+    """XMP properties of the simplest kind, which every tool shows."""
+    texts = transfernote.as_xmp(replace(NOTE, findings=("operator-unknown", "transcoded")))
+
+    assert tuple(texts) == transfernote.names()
+    assert texts["findings"] == "operator-unknown transcoded"
+    assert texts["original_size"] == "1234"
+
+
+def test_the_note_has_no_place_for_the_name_of_the_file() -> None:
+    """The name is personal, and the note is archived for as long as the document (I9)."""
+    assert not [name for name in transfernote.names() if "name" in name or "path" in name]
