@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -105,6 +106,19 @@ def group(leader: int) -> list[Process]:
         for entry in PROC.iterdir()
         if entry.name.isdigit() and _stat(int(entry.name))[2:3] == [str(leader)]
     ]
+
+
+def sharers(leader: int) -> list[Process]:
+    """Return the processes of others, this one included, that run the interpreter of a group."""
+    mine = os.readlink(PROC / str(leader) / "exe")
+    found = []
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit() or _stat(int(entry.name))[2:3] in ([], [str(leader)]):
+            continue
+        with contextlib.suppress(OSError):
+            if os.readlink(entry / "exe") == mine:
+                found.append(Process(int(entry.name), "others"))
+    return found
 
 
 def high_water(pid: int) -> float:

@@ -1,8 +1,8 @@
 """How much memory all processes together take: at rest, and with a large document.
 
 PSS of every process in the service's group, from smaps_rollup: what several share
-is counted once. This bench runs the same interpreter and so shares pages with them;
-what it holds of files is added, so that measuring makes nothing smaller.
+is counted once. This bench, and whatever else runs the same interpreter, shares pages
+with them: what those are charged for files is added, so that they make nothing smaller.
 
 The service has its page and an MQTT broker, as a box has.
 """
@@ -159,9 +159,10 @@ def sample(leader: int) -> Sample:
         if (memory := process.memory())
     ]
     found.sort(key=lambda pair: -pair[1])
-    # Of a page that k of them and this process map, they have been charged k of k + 1 shares.
-    own = machine.Process(os.getpid(), "bench").memory()
-    found.append(("shared with this bench", own["Pss_File"] * 1024 / 1e6))
+    # Of a page that k of them and one other process map, they are charged k of k + 1 shares.
+    others = [process.memory() for process in machine.sharers(leader)]
+    charged = sum(memory["Pss_File"] for memory in others if memory)
+    found.append((f"charged to {len(others)} others", charged * 1024 / 1e6))
     return Sample(sum(megabytes for _, megabytes in found), tuple(found))
 
 

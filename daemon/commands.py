@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from daemon import durable, status
@@ -81,10 +82,8 @@ class Commands:
         keeper = self._parts.token_keeper
         assert keeper is not None
         await keeper.permit(person)
-        try:
+        with contextlib.suppress(TransientError):  # the state says what it is
             await keeper.ensure()
-        except TransientError:
-            pass  # the state says what it is
         if self._parts.turns is not None:
             self._parts.turns.wake()
         return {"state": keeper.state.name, "code": keeper.state.code}

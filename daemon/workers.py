@@ -261,30 +261,32 @@ def typed(cls: type[T], value: Any) -> T:
 
 def _typed(kind: Any, value: Any) -> Any:
     origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in typing.get_args(kind):
-            return None
+    if origin in {types.UnionType, typing.Union}:
         (kind,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
-        return _typed(kind, value)
+        return None if value is None else _typed(kind, value)
     if origin is tuple:
         if not isinstance(value, list):
             raise TypeError
-        return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
-    if kind is Digest:
-        return Digest(_typed(str, value))
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise TypeError
-        hints = typing.get_type_hints(kind)
-        known = {field.name: field for field in fields(kind)}
-        if value.keys() - known.keys():
-            raise TypeError
-        found = {name: _typed(hints[name], item) for name, item in value.items()}
-        if any(f.default is MISSING and name not in found for name, f in known.items()):
-            raise TypeError
-        return typing.cast("type", kind)(**found)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
+        value = tuple(_typed(typing.get_args(kind)[0], item) for item in value)
+    elif kind is Digest:
+        value = Digest(_typed(str, value))
+    elif is_dataclass(kind):
+        value = _record(kind, value)
+    elif kind is float and type(value) is int:
+        value = float(value)
+    elif type(value) is not kind:
         raise TypeError
     return value
+
+
+def _record(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}
+    if value.keys() - known.keys():
+        raise TypeError
+    found = {name: _typed(hints[name], item) for name, item in value.items()}
+    if any(f.default is MISSING and name not in found for name, f in known.items()):
+        raise TypeError
+    return kind(**found)

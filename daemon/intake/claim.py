@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from daemon import durable
 from daemon.document import Digest, Document, folder_of, new_id
 from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now, sync_if_possible
-from daemon.intake.origin import Origin, origin_of, remove_unused, stored
+from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.magic import extension
 
@@ -114,7 +114,9 @@ class Desk:
         Without *look* it has to be as document.json says; with it, it has settled
         there as *look*, and document.json is written anew.
         """
-        origin = origin_of(folder_of(self._documents, document_id))
+        folder = folder_of(self._documents, document_id)
+        clear_temporaries(folder)
+        origin = origin_of(folder)
         if look is None:
             if origin is None:
                 raise NotNow(Reason.QUIET)

@@ -101,6 +101,12 @@ def stored(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("original.*"))), None)
 
 
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a kill left of a file that was being written: half a copy of a scan, perhaps."""
+    for path in folder.glob(".*"):
+        path.unlink(missing_ok=True)
+
+
 def unused(names: list[str]) -> bool:
     """Return whether a folder with these *names* in it holds nothing but a claim that was begun."""
     return all(name == FACTS or name.startswith(".") for name in names)

@@ -27,7 +27,7 @@ from daemon import durable
 from daemon.document import is_id
 from daemon.intake import NotNow, at_share
 from daemon.intake.claim import Claimed, Desk, commit
-from daemon.intake.origin import Origin, origin_of, remove_unused, stored, unused
+from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored, unused
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.spool import Spool
 
@@ -173,6 +173,7 @@ def _adopted(folder: Path, documents: Path) -> Claimed | None:
     original = stored(folder)
     if origin is None or original is None or origin.id != folder.name:
         return None
+    clear_temporaries(folder)
     try:
         with os.fdopen(open_scan(original), "rb", buffering=0) as file:
             look = Look.of(facts_of(file.fileno()))

@@ -526,7 +526,7 @@ def test_a_put_that_nobody_waits_for_any_more_stops_and_keeps_nothing(
 async def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until *happened*, or fail."""
     async with asyncio.timeout(seconds):
-        while not happened():  # noqa: ASYNC110 (it happens on a disk)
+        while not happened():
             await asyncio.sleep(0.001)
 
 

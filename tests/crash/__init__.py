@@ -1,0 +1,1 @@
+"""Kills from outside, at the moments that matter."""

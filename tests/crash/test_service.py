@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from daemon.document import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.system.box import Box
 
@@ -74,7 +74,7 @@ def _page_worker(box: Box, document_id: str) -> int | None:
     )
     for pid in found.stdout.split():
         try:
-            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            links = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
         except OSError:
             continue
         if any(document_id in link for link in links):
@@ -83,8 +83,7 @@ def _page_worker(box: Box, document_id: str) -> int | None:
 
 
 def _hunt(box: Box, digest: str, *, daemon: bool) -> None:
-    """Kill the worker, or the daemon, each time the document's output appears, until it is set
-    aside."""
+    """Kill the worker, or the daemon, each time the document's output appears: twice."""
     until = time.monotonic() + 60
     kills = 0
     while kills < 2:

@@ -1,0 +1,1 @@
+"""The whole box as a process."""

@@ -72,7 +72,7 @@ def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(
 
 
 def test_a_wrong_pin_is_tried_once_and_only_a_person_asks_again(
-    make_box: Callable[..., Box], drawn: dict[str, Path], seal_token: object, tmp_path: Path
+    make_box: Callable[..., Box], drawn: dict[str, Path], tmp_path: Path
 ) -> None:
     """One try, service up, intake on; the right PIN in the file changes nothing by itself (I6)."""
     pin = tmp_path / "pin"

@@ -110,7 +110,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 async def until(holds: Callable[[], object]) -> None:
     """Wait likewise, and let the publisher work meanwhile."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 (it holds in another process)
+        while not holds():
             await asyncio.sleep(0.02)
 
 
