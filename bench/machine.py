@@ -110,13 +110,13 @@ def group(leader: int) -> list[Process]:
 
 def sharers(leader: int) -> list[Process]:
     """Return the processes of others, this one included, that run the interpreter of a group."""
-    mine = os.readlink(PROC / str(leader) / "exe")
+    mine = (PROC / str(leader) / "exe").readlink()
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdigit() or _stat(int(entry.name))[2:3] in ([], [str(leader)]):
             continue
         with contextlib.suppress(OSError):
-            if os.readlink(entry / "exe") == mine:
+            if (entry / "exe").readlink() == mine:
                 found.append(Process(int(entry.name), "others"))
     return found
 

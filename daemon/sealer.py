@@ -117,6 +117,10 @@ class Sealer:
         Raise TransientError when the token cannot sign now: the document is given
         back untouched. Anything that was not foreseen goes up and ends the process.
         """
+        limit_mb = self._config.profiles[document.profile].max_mb
+        if document.size > limit_mb << 20:
+            reason = f"{document.size} bytes, the profile allows {limit_mb} MB"
+            return await self._spool(Spool.refuse, document, "too-large", reason, self._clock())
         head = await self._spool(Spool.begin, document, "seal", self._clock())
         mark = f"{document.id}.{document.tries}.{secrets.token_hex(8)}"
         places = _Places(

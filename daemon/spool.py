@@ -20,8 +20,9 @@ import json
 import secrets
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 
 from daemon import schema
 from daemon.document import (
@@ -42,7 +43,7 @@ from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records import moves, rows
 from daemon.records.journal import Journal
 from daemon.records.logins import LoginRecord
-from daemon.records.reader import Reader
+from daemon.records.reader import Reader, open_reader
 from daemon.records.transaction import Transaction, transaction
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon import ledger
+
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""What SQLite says where the file itself is wrong; anything else may be only of the moment."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,26 +71,29 @@ class Spool(Reader):
         replaced by an empty one: CorruptionError.
         """
         path = state_dir / "spool.db"
-        if not path.exists():
-            if (
-                not new
-                or any((state_dir / "documents").iterdir())
-                or any((state_dir / "ledger").iterdir())
-            ):
-                raise CorruptionError(
-                    "database-missing", "spool.db is missing, but documents or ledger are there"
-                )
-            path.touch(mode=0o600)
         try:
+            if _is_empty(path):
+                places = (state_dir / "documents", state_dir / "ledger")
+                if not new or any(True for place in places for _ in place.iterdir()):
+                    raise CorruptionError(
+                        "database-missing", "spool.db is missing, or there is nothing in it"
+                    )
+                path.touch(mode=0o600)
             self._db = connect(path)
-            schema.migrate(self._db)
-            self._box_id = self.meta("box_id")
         except sqlite3.DatabaseError as exc:
             raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
-        if not self._box_id:
-            self._box_id = secrets.token_hex(16)
-            self._db.execute("INSERT INTO meta VALUES ('box_id', ?)", [self._box_id])
-        self._journal = Journal(state_dir / "ledger", self._db)
+        try:
+            schema.migrate(self._db)
+            self._box_id = self.meta("box_id")
+            if not self._box_id:
+                self._box_id = secrets.token_hex(16)
+                self._db.execute("INSERT INTO meta VALUES ('box_id', ?)", [self._box_id])
+            self._journal = Journal(state_dir / "ledger", self._db)
+        except BaseException as exc:
+            self._db.close()
+            if isinstance(exc, sqlite3.DatabaseError):
+                raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+            raise
 
     # -- start and end of the process ------------------------------------------
 
@@ -288,12 +295,15 @@ class Spool(Reader):
                 moves.move_document(
                     step, document, Event.RELEASE, {}, personal, code="", tries=0, copy_due=0
                 )
+                # The last proof may have come while it was held: nobody looks at it again.
+                moves.file_if_proven(step, self, document_id)
                 released.append("document")
             else:
                 for delivery in self.deliveries(document_id):
                     if delivery.state is DeliveryState.REFUSED:
+                        personal = {"person": person}
                         moves.move_delivery(
-                            step, delivery, DeliveryEvent.RELEASE, {}, {"person": person}
+                            step, delivery, DeliveryEvent.RELEASE, {}, personal, code="", reason=""
                         )
                         released.append(delivery.target)
         if not released:
@@ -454,15 +464,31 @@ class Spool(Reader):
         return transaction(self._db, self._box_id, now)
 
 
+def _is_empty(path: Path) -> bool:
+    """Return whether there is no spool in *path*, without changing it.
+
+    SQLite takes a file that was cut to nothing for a new database.
+    """
+    if not path.exists():
+        return True
+    with closing(open_reader(path)) as reader:
+        return reader.version() == 0
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open spool.db for writing: WAL and synchronous=FULL, checked and not assumed."""
     db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
-    db.row_factory = sqlite3.Row
-    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
+    try:
+        db.row_factory = sqlite3.Row
+        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
+    except BaseException:
+        db.close()
+        raise
     if mode != "wal" or synchronous != 2:
+        db.close()
         raise CorruptionError("database-damaged", f"spool.db: {mode}, synchronous {synchronous}")
     return db
 
@@ -484,7 +510,13 @@ class SpoolThread:
     ) -> T:
         """Run one method of the spool on its thread and return what it returns."""
         work = partial(method, self._spool, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except sqlite3.DatabaseError as exc:
+            # Errors of Python's own module have no such code.
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+                raise
+            raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
 
     async def close(self) -> None:
         """Close the database and end the thread."""

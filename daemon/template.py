@@ -31,7 +31,7 @@ from daemon.workers import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LIMITS: Final = Limits(memory_mb=512, file_mb=1)
+LIMITS: Final = Limits(memory_mb=256, file_mb=1)
 SECONDS: Final = 30.0
 """A Raspberry Pi on a bad day needs seconds for the imports."""
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMITS", "Note", "Report", "Seal", "render", "verify"]
 
-LIMITS: Final = Limits(memory_mb=1024, file_mb=1)
+LIMITS: Final = Limits(memory_mb=512, file_mb=1)
 SECONDS: Final = 120.0
 MAX_TEXT: Final = 2000
 """No name or value out of a file is passed on longer than this."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from daemon.document import Arrival, Digest, Document, Part, Receipt, Role, new_id
-from daemon.spool import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from daemon.spool import Spool
+
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
 NAME = b"M\xc3\xbcller K\xc3\xbcndigung.pdf"
 
 
@@ -38,6 +41,27 @@ def arrival(number: int = 0, *, size: int = 1000, name: bytes = NAME) -> Arrival
         claimed_at=claimed_at,
         clock="sure",
     )
+
+
+def claimed(spool: Spool, number: int = 0, *, size: int = 1000) -> Document:
+    """Claim a scan."""
+    return spool.claim(arrival(number, size=size), NOW)
+
+
+def refused(spool: Spool, number: int = 0) -> Document:
+    """Claim a scan and refuse it."""
+    return spool.refuse(claimed(spool, number), "pdf-damaged", "no page tree", NOW)
+
+
+def events(spool: Spool) -> list[str]:
+    """Return the events of all ledger lines."""
+    return [json.loads(line)["event"] for line in spool.chain()]
+
+
+def last(spool: Spool) -> dict[str, Any]:
+    """Return the newest ledger line."""
+    found: dict[str, Any] = json.loads(list(spool.chain())[-1])
+    return found
 
 
 def part(role: str, file: str, document_id: str = "") -> Part:

@@ -213,7 +213,7 @@ def _show(config: Path, files: list[Path]) -> bool:
     for document in filed:
         sealed = DEMO / "dms" / document / "sealed.pdf"
         archived = DEMO / "archive" / document
-        command = [SCANSEAL, "verify", "--config", config, sealed, archived / "sealed.pdf"]
+        command = [str(SCANSEAL), "verify", "--config", str(config), str(sealed)]
         verified = subprocess.run(command, capture_output=True, check=False).returncode == 0
         original = next(archived.glob("original.*"), None)
         whole = original is not None and (archived / "manifest.p7s").is_file()

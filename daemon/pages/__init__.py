@@ -11,8 +11,8 @@
     placeholder  where the signature's gap came to lie
     sealed       what a sealed file says about its own signature
     graphs       a sealed PDF against its original, object by object
-    shown        a wrapped image against its original, streams and pixels
+    shown        a wrapped image against its original: page shows, pixels compares
 
-`graphs` and `shown` share no code with what they check, but for what the file
+`graphs`, `shown`, `page` and `pixels` share no code with what they check, but for what the file
 formats themselves say. `daemon.prepare` is the face of all this.
 """

@@ -9,32 +9,22 @@ a TIFF is decoded besides: its bytes alone do not say which of them are black.
 
 from __future__ import annotations
 
-import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from pikepdf import Array, Dictionary, Name, Page, Stream
+from pikepdf import Array, Dictionary, Name
 from PIL import Image
 
-from daemon.document import CHUNK
 from daemon.pages import pixels
 from daemon.pages.frames import decoding, opened
 from daemon.pages.graphs import Differ
+from daemon.pages.page import Shown, carries, pieces_of, shown_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pikepdf import Pdf
-
-_NUMBER: Final = rb"(-?[0-9]+(?:\.[0-9]+)?)"
-_CONTENT: Final = re.compile(
-    rb"q\s+" + rb" ".join([_NUMBER] * 6) + rb" cm\s+/Im Do\s+Q\s*", re.DOTALL
-)
-_ENTRIES: Final = frozenset({
-    "/Type", "/Parent", "/MediaBox", "/Annots", "/Rotate", "/UserUnit", "/Contents", "/Resources",
-})  # fmt: skip
 
 ORIENTATION: Final = 0x0112
 TURNED: Final = {
@@ -50,20 +40,6 @@ TURNED: Final = {
 BACKWARDS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What one page of the sealed file shows."""
-
-    image: Stream
-    turned: tuple[int, bool]
-    """Clockwise degrees, after mirroring or not."""
-
-    @property
-    def filter(self) -> str:
-        """The image's filter; there is always exactly one."""
-        return str(self.image.get(Name.Filter))
-
-
 def same(
     original: str, kind: str, sealed: Pdf, field: Dictionary, max_pixels: int
 ) -> tuple[int, str]:
@@ -72,7 +48,7 @@ def same(
     Raise Differ for any page that does not show its image of the *original*, as it wants to be.
     """
     pages = [
-        _shown(page, field if number == 0 else None) for number, page in enumerate(sealed.pages)
+        shown_by(page, field if number == 0 else None) for number, page in enumerate(sealed.pages)
     ]
     with opened(original, kind) as image, Path(original).open("rb") as file:
         if kind == "tiff":
@@ -83,46 +59,6 @@ def same(
         if kind == "jpeg":
             return 1, _jpeg(image, file, pages[0])
         return 1, _png(image, file, pages[0])
-
-
-def _shown(page: Page, field: Dictionary | None) -> Shown:
-    """Return what *page* shows; raise Differ if it shows anything else than one whole image."""
-    entries = page.obj
-    notes = entries.get(Name.Annots)
-    if field is None:
-        expected = notes is None
-    else:
-        expected = (
-            isinstance(notes, Array)
-            and len(notes) == 1
-            and isinstance(notes[0], Dictionary)
-            and notes[0].objgen == field.objgen
-        )
-    box = entries.get(Name.MediaBox)
-    content = entries.get(Name.Contents)
-    resources = entries.get(Name.Resources)
-    images = resources.get(Name.XObject) if isinstance(resources, Dictionary) else None
-    if (
-        not expected
-        or set(entries.keys()) - _ENTRIES
-        or not isinstance(box, Array)
-        or not isinstance(content, Stream)
-        or not isinstance(images, Dictionary)
-        or set(images.keys()) != {"/Im"}
-    ):
-        raise Differ("a page of the sealed file is not a page around an image")
-    matrix = _CONTENT.fullmatch(content.read_raw_bytes())
-    image = images.get("/Im")
-    if matrix is None or not isinstance(image, Stream):
-        raise Differ("a page of the sealed file draws something else")
-    left, bottom, width, height = (float(edge) for edge in box)
-    a, b, c, d, e, f = (float(number) for number in matrix.groups())
-    mirrored = a < 0
-    if (left, bottom, b, c, f) != (0, 0, 0, 0, 0) or (abs(a), d) != (width, height):
-        raise Differ("an image of the sealed file does not fill its page")
-    if e != (width if mirrored else 0) or "/Mask" in image:
-        raise Differ("an image of the sealed file does not fill its page")
-    return Shown(image, (entries.get_int(Name.Rotate) or 0, mirrored))
 
 
 def _bounded(image: Image.Image, max_pixels: int) -> None:
@@ -137,7 +73,7 @@ def _jpeg(image: Image.Image, file: IO[bytes], shown: Shown) -> str:
     decode = [float(value) for value in shown.image.get(Name.Decode, Array())]
     if decode != ([1, 0] * 4 if inverted else []) or shown.filter != "/DCTDecode":
         raise Differ("the sealed file decodes the JPEG otherwise")
-    _equal(shown.image, _pieces(file, 0, None))
+    carries(shown.image, pieces_of(file, 0, None))
     return "streams"
 
 
@@ -176,13 +112,13 @@ def _png(image: Image.Image, file: IO[bytes], shown: Shown) -> str:
         or space != {1: "L", 3: "RGB"}[3 if lookup else colours]
     ):
         raise Differ("the sealed file describes the PNG otherwise")
-    _equal(
+    carries(
         shown.image,
         (
             piece
             for name, place, length in chunks
             if name == b"IDAT"
-            for piece in _pieces(file, place, length)
+            for piece in pieces_of(file, place, length)
         ),
     )
     if any(name == b"eXIf" for name, _, _ in chunks):
@@ -212,13 +148,40 @@ def _tiff(
             pixels.equal(shown.image, image)
             compared = "pixels"
         else:
-            _equal(shown.image, _strip(image, file, shown))
+            _carried(image, shown)
+            carries(shown.image, _strip(image, file, shown))
             with decoding():
                 image.load()
             pixels.equal_upright(shown.image, shown.turned, image)
     if next(wanted, None) is not None:
         raise Differ("the sealed file has more pages than the original has images")
     return len(pages), compared
+
+
+def _carried(image: Image.Image, shown: Shown) -> None:
+    """Raise Differ unless the page describes a carried strip by nothing but what it is.
+
+    What is left then (K, BlackIs1, ColorTransform) shows when it is decoded.
+    """
+    held = shown.image
+    size = held.get_int(Name.Width), held.get_int(Name.Height)
+    parameters = held.get(Name.DecodeParms, Dictionary())
+    fax = shown.filter == "/CCITTFaxDecode"
+    if fax:
+        known = {"/K", "/BlackIs1", "/EndOfBlock", "/Columns", "/Rows"}
+        expected = (parameters.get_int("/Columns"), parameters.get_int("/Rows")) == size
+    else:
+        known = {"/ColorTransform"}
+        expected = shown.filter == "/DCTDecode"
+    if (
+        not expected
+        or set(parameters.keys()) - known
+        or "/Decode" in held
+        or "/SMask" in held
+        or held.get_int(Name.BitsPerComponent) != (1 if fax else 8)
+        or pixels.space_of(held, image) != ("L" if image.mode == "1" else image.mode, b"")
+    ):
+        raise Differ("the sealed file describes a strip otherwise")
 
 
 def _page_indexes(image: Image.Image) -> list[int]:
@@ -248,7 +211,7 @@ def _strip(image: Image.Image, file: IO[bytes], shown: Shown) -> Iterator[bytes]
         tables = tags.get(347, b"")
         yield b"\xff\xd8" + tables[2:-2]
         start, length = start + 2, length - 2
-    for piece in _pieces(file, start, length):
+    for piece in pieces_of(file, start, length):
         yield piece.translate(BACKWARDS) if tags.get(266, 1) == 2 else piece
 
 
@@ -265,28 +228,6 @@ def _turned(image: Image.Image, shown: Shown) -> None:
             wanted = 1
     if shown.turned != TURNED.get(wanted, (0, False)):
         raise Differ(f"the original wants to be shown as orientation {wanted}")
-
-
-def _equal(image: Stream, pieces: Iterator[bytes]) -> None:
-    """Raise Differ unless the stream's raw bytes are these *pieces*, to the end."""
-    held = memoryview(image.get_raw_stream_buffer())
-    place = 0
-    for piece in pieces:
-        if bytes(held[place : place + len(piece)]) != piece:
-            raise Differ("an image of the sealed file has other bytes")
-        place += len(piece)
-    if place != len(held):
-        raise Differ("an image of the sealed file has other bytes")
-
-
-def _pieces(file: IO[bytes], start: int, length: int | None) -> Iterator[bytes]:
-    file.seek(start)
-    while length is None or length > 0:
-        piece = file.read(CHUNK if length is None else min(CHUNK, length))
-        if not piece:
-            return
-        length = None if length is None else length - len(piece)
-        yield piece
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:

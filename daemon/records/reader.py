@@ -193,6 +193,11 @@ class Reader:
         for (line,) in self._db.execute("SELECT line FROM ledger ORDER BY seq"):
             yield line
 
+    def version(self) -> int:
+        """Return the version of the tables; 0 where there are none of ours."""
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(found)
+
     def box_id(self) -> str:
         """Return the random id of this box."""
         return self.meta("box_id")

@@ -93,7 +93,8 @@ def transaction(db: sqlite3.Connection, box_id: str, now: datetime) -> Iterator[
     db.execute("BEGIN IMMEDIATE")
     try:
         yield Transaction(db, box_id, now)
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a full disk, for one, has ended it already
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")

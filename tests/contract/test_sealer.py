@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,6 +190,22 @@ def test_a_page_worker_that_dies_counts_against_its_document(
         assert (document.state, document.code) == (State.REFUSED, "crashed-here")
         other = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
         assert other.state is State.FROZEN
+
+    run(tmp_path, seal_token, work)
+
+
+def test_a_document_that_is_larger_than_the_profile_allows_is_refused(
+    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
+) -> None:
+    """It is claimed and kept, and nobody parses it."""
+
+    async def work(here: Sealing) -> None:
+        document = await here.claim(drawn["brief.pdf"])
+        large = replace(document, size=(1024 << 20) + 1)
+        document = await here.sealer.seal(large, here.key)
+
+        assert (document.state, document.code) == (State.REFUSED, "too-large")
+        assert here.worker.pid is None
 
     run(tmp_path, seal_token, work)
 

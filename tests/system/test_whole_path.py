@@ -84,7 +84,8 @@ def test_the_archives_manifest_is_verified_by_openssl(
     (document,) = box.documents()
     archived = box.root / "archive" / document.id
 
-    command = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any"]
+    command: list[str | Path] = ["openssl", "cms", "-verify", "-binary", "-inform", "DER"]
+    command += ["-purpose", "any"]
     command += ["-in", archived / "manifest.p7s", "-content", archived / "manifest.json"]
     command += ["-CAfile", box.token.ca, "-out", "/dev/null"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

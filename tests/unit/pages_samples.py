@@ -12,6 +12,7 @@ from pikepdf import Array, Dictionary, Name
 from PIL import Image, ImageDraw, TiffImagePlugin
 
 from daemon import prepare, transfernote
+from daemon.document import utc_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,8 @@ NOTE = transfernote.TransferNote(
     original_kind="pdf",
     ledger_hash="cd" * 32,
 )
+SEALED_AT = utc_time(NOTE.sealed_at)
+G4: dict[str, Any] = {"compression": "group4"}
 _names = itertools.count()
 
 

@@ -87,10 +87,7 @@ def test_a_command_gets_its_arguments_and_who_asks(tmp_path: Path) -> None:
 
 def test_the_uid_of_another_user_is_seen(tmp_path: Path) -> None:
     """SO_PEERCRED, taken at connect(2): shown with a connection that another uid made."""
-    if os.getuid() != 0:
-        other = os.getuid()  # without root nobody else can be played
-    else:
-        other = 65534
+    other = os.getuid() or 65534  # without root nobody else can be played
 
     async def main() -> None:
         path = tmp_path / "control.sock"

@@ -136,7 +136,7 @@ def test_a_worker_gets_a_link_where_one_can_be_made(tmp_path: Path) -> None:
 
 
 def test_a_worker_gets_a_copy_where_no_link_can_be_made(tmp_path: Path) -> None:
-    """/dev/shm is another mount than any temporary folder of the tests."""
+    """A tmpfs that every Linux has is another mount than the temporary folder of the tests."""
     source = tmp_path / "original.pdf"
     source.write_bytes(b"scan")
     target = Path("/dev/shm") / f"scanseal-test-{os.getpid()}"  # noqa: S108 (another mount)

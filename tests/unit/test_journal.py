@@ -16,17 +16,12 @@ from daemon.errors import CorruptionError
 from daemon.records import journal
 from daemon.records.journal import compare, files, verify_files
 from daemon.spool import Spool
-from tests.values import NAME, NOW, arrival, places
+from tests.values import NAME, NOW, arrival
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TODAY = "2026-11-22"
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return places(tmp_path)
 
 
 def opened(state: Path) -> Spool:

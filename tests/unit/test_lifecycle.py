@@ -145,9 +145,9 @@ def test_every_state_and_event_is_used() -> None:
 def test_the_states_at_rest_have_no_way_out() -> None:
     """FORGOTTEN, LEFT, PASSED and DESTROYED are for good; no other state is."""
     machines: tuple[Mapping[object, Mapping[object, object]], ...] = (
-        lifecycle.DOCUMENT,  # type: ignore[assignment]
-        lifecycle.DELIVERY,  # type: ignore[assignment]
-        lifecycle.PAPER,  # type: ignore[assignment]
+        lifecycle.DOCUMENT,
+        lifecycle.DELIVERY,
+        lifecycle.PAPER,
     )
 
     found = {state for machine in machines for state, steps in machine.items() if not steps}

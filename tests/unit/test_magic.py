@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import pikepdf
 import pytest
 
 from daemon import magic
@@ -92,7 +93,7 @@ def test_a_pdf_whose_table_was_never_written_is_incomplete() -> None:
 
 def test_a_pdf_whose_table_is_a_stream_is_complete() -> None:
     """PDF 1.5 puts the table into an object; `n g obj` stands where startxref points."""
-    data = samples.pdf(object_stream_mode=samples.pikepdf.ObjectStreamMode.generate)
+    data = samples.pdf(object_stream_mode=pikepdf.ObjectStreamMode.generate)
 
     assert b"\nxref\n" not in data
     assert complete("pdf", data)

@@ -35,7 +35,7 @@ def test_lines_arrive_in_one_message(listener: socket.socket) -> None:
 
 
 def test_an_abstract_socket_is_found() -> None:
-    """systemd writes `@` for the zero byte with which such a name begins."""
+    """Systemd writes `@` for the zero byte with which such a name begins."""
     name = f"scanseal-test-{time.monotonic_ns()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as found:
         found.bind("\0" + name)

@@ -12,17 +12,16 @@ from typing import Any
 
 import pikepdf
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageOps
 from pikepdf import Name
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from daemon.errors import Refused
-from tests.unit.pages_samples import SIZE, drawn, exif, jpeg, png, prepared, read_back, tiff
+from tests.unit.pages_samples import G4, SIZE, drawn, exif, jpeg, png, prepared, read_back, tiff
 
 WIDTH, HEIGHT = SIZE
-G4 = {"compression": "group4"}
 
 
-Images = Callable[[Path], pikepdf.Object]
+Images = Callable[[Path], pikepdf.Stream]
 
 
 @pytest.fixture
@@ -30,9 +29,11 @@ def image_of() -> Iterator[Images]:
     """Give the image of a file's first page; the files stay open until the test is over."""
     with ExitStack() as files:
 
-        def image(path: Path) -> pikepdf.Object:
+        def image(path: Path) -> pikepdf.Stream:
             made = files.enter_context(pikepdf.open(path))
-            return made.pages[0].obj.Resources.XObject["/Im"]
+            found = made.pages[0].obj.Resources.XObject["/Im"]
+            assert isinstance(found, pikepdf.Stream)
+            return found
 
         yield image
 
@@ -45,11 +46,16 @@ def seen(path: Path, frame: int = 0) -> Image.Image:
         return image.copy()
 
 
+def decoded(image: pikepdf.Object) -> Image.Image:
+    assert isinstance(image, pikepdf.Stream)
+    return pikepdf.PdfImage(image).as_pil_image()
+
+
 def shown(path: Path, page: int = 0) -> Image.Image:
     """Show a page as a reader of PDF has to: mirrored by its matrix, then turned by /Rotate."""
     with pikepdf.open(path) as made:
         entries = made.pages[page].obj
-        image = pikepdf.PdfImage(entries.Resources.XObject["/Im"]).as_pil_image()
+        image = decoded(entries.Resources.XObject["/Im"])
         if entries.Contents.read_bytes().startswith(b"q\n-"):
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image.rotate(-int(entries.get("/Rotate", 0)), expand=True)
@@ -219,7 +225,7 @@ def test_i11_any_other_png_keeps_every_sample_and_says_so(
     alpha = original.convert("RGBA").getchannel("A")
     assert same_pixels(shown(target).convert("RGB"), original.convert("RGBA").convert("RGB"))
     if alpha.getextrema() != (255, 255):
-        mask = pikepdf.PdfImage(image_of(target).SMask).as_pil_image()
+        mask = decoded(image_of(target).SMask)
         assert mask.tobytes() == alpha.tobytes()
     assert reply["transcoded"]
     assert "transcoded" in reply["findings"]

@@ -125,7 +125,7 @@ def test_a_form_keeps_its_fields_and_gets_one_more(tmp_path: Path) -> None:
         form = made.Root.AcroForm
         assert [str(field.T) for field in form.Fields] == ["Seal", "Seal 2"]
         assert str(form.Fields[0].V) == "42"
-        assert form.NeedAppearances is True
+        assert form.get_bool(Name.NeedAppearances)
         assert len(made.pages[0].obj.Annots) == 3
         assert len(made.pages[1].obj.Annots) == 2
     assert read_back(source, target, reply["kind"])["images"] == 2
@@ -284,8 +284,8 @@ def refusal(tmp_path: Path, scan: bytes, **changes: Any) -> Refused:
     return caught.value
 
 
-def encrypted(**passwords: str) -> bytes:
-    return pdf(encryption=pikepdf.Encryption(**passwords))
+def encrypted(user: str) -> bytes:
+    return pdf(encryption=pikepdf.Encryption(user=user, owner="geheim"))
 
 
 def signed(where: str) -> bytes:
@@ -319,8 +319,8 @@ def unnamed(made: pikepdf.Pdf) -> None:
     [
         (b"", "file-empty"),
         (b"GIF89a" + b"\0" * 99, "format-unknown"),
-        (encrypted(user="geheim", owner="geheim"), "pdf-encrypted"),
-        (encrypted(user="", owner="geheim"), "pdf-encrypted"),
+        (encrypted("geheim"), "pdf-encrypted"),
+        (encrypted(""), "pdf-encrypted"),
         (signed("form"), "already-signed"),
         (signed("page"), "already-signed"),
         (signed("DocMDP"), "already-signed"),

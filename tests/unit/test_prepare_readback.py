@@ -1,0 +1,490 @@
+"""The read-back sees what a sealed file says, and every page that is not the original's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pikepdf
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pikepdf import Array, Dictionary, Name
+
+from daemon.document import CHUNK, Digest
+from daemon.errors import DaemonError, PermanentError
+from daemon.pages import placeholder
+from daemon.pages.signature import EmptySignature
+from daemon.prepare import ReadBack
+from daemon.workers import typed
+from tests.unit import pages_samples as samples
+from tests.unit.pages_samples import (
+    PAGE,
+    drawn,
+    handmade,
+    jpeg,
+    pdf,
+    png,
+    prepared,
+    read_back,
+    tiff,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Change = Callable[[pikepdf.Pdf], object]
+
+CMS = b"\x30\x82" + bytes(range(200))
+
+
+def sealed(folder: Path, scan: bytes, **changes: Any) -> tuple[Path, Path, dict[str, Any]]:
+    """Prepare *scan* and put something into the gap, as the main process does."""
+    source, target, reply = prepared(folder, scan, **changes)
+    room = reply["gap_end"] - reply["gap_start"] - 2
+    with target.open("r+b") as file:
+        file.seek(reply["gap_start"] + 1)
+        file.write(CMS.hex().encode().ljust(room, b"0"))
+    return source, target, reply
+
+
+def differs(original: Path, candidate: Path, kind: str) -> str:
+    with pytest.raises(PermanentError) as caught:
+        read_back(original, candidate, kind)
+    return caught.value.code
+
+
+def test_it_tells_what_the_file_says_of_its_seal(tmp_path: Path) -> None:
+    """The main process compares this with what it knows, and believes neither alone."""
+    source, target, reply = sealed(tmp_path, pdf(2))
+
+    found = typed(ReadBack, read_back(source, target, "pdf") | {"byte_range": [1]})
+    exact = read_back(source, target, "pdf")
+
+    assert exact["byte_range"] == (
+        0,
+        reply["gap_start"],
+        reply["gap_end"],
+        reply["size"] - reply["gap_end"],
+    )
+    assert found.contents == Digest.of(CMS.ljust(1024, b"\0"))
+    assert (found.images, found.compared, found.permissions) == (2, "streams", 1)
+
+
+def first_image(made: pikepdf.Pdf) -> pikepdf.Object:
+    return made.pages[0].obj.Resources.XObject.Im0
+
+
+def one_bit(made: pikepdf.Pdf) -> None:
+    image = first_image(made)
+    assert isinstance(image, pikepdf.Stream)
+    raw = bytearray(image.read_raw_bytes())
+    raw[-40] ^= 1
+    image.write(bytes(raw), filter=Name.DCTDecode)
+
+
+def swap_pages(made: pikepdf.Pdf) -> None:
+    made.pages.reverse()
+
+
+def swap_images(made: pikepdf.Pdf) -> None:
+    one, two = (page.obj.Resources.XObject for page in made.pages[:2])
+    one.Im0, two.Im0 = two.Im0, one.Im0
+
+
+def turn(made: pikepdf.Pdf) -> None:
+    made.pages[1].obj.Rotate = 180
+
+
+def turn_all(made: pikepdf.Pdf) -> None:
+    made.Root.Pages.Rotate = 90
+
+
+def hide(made: pikepdf.Pdf) -> None:
+    made.pages[0].obj.Contents = Array([made.pages[0].obj.Contents, made.make_stream(b"0 g")])
+
+
+CHANGES: dict[str, Change] = {
+    "a bit of a stream": one_bit,
+    "the last page": lambda made: made.pages.__delitem__(-1),
+    "a page more": lambda made: made.pages.append(made.pages[0]),
+    "the order of pages": swap_pages,
+    "two pages' images": swap_images,
+    "the rotation of a page": turn,
+    "an inherited rotation": turn_all,
+    "the size of a page": lambda made: made.pages[0].obj.__setattr__("MediaBox", [0, 0, 61, 84]),
+    "a crop box": lambda made: made.pages[0].obj.__setattr__("CropBox", [0, 0, 30, 40]),
+    "a picture's width": lambda made: first_image(made).__setattr__("Width", 59),
+    "a picture's decoding": lambda made: first_image(made).__setattr__("Decode", [1, 0] * 3),
+    "a picture's colours": lambda made: first_image(made).__setattr__(
+        "ColorSpace", Name.DeviceGray
+    ),
+    "something drawn on top": hide,
+    "a note on the page": lambda made: made.pages[0].obj.__setattr__(
+        "Annots", [Dictionary(Subtype=Name.Square, Rect=[0, 0, 60, 84])]
+    ),
+    "a layer": lambda made: made.Root.__setattr__("OCProperties", Dictionary(OCGs=Array())),
+    "an action": lambda made: made.Root.__setattr__("OpenAction", Dictionary(S=Name.Named)),
+    "a form": lambda made: made.Root.__setattr__("AcroForm", Dictionary(Fields=Array(), Q=1)),
+    "what the file says of itself": lambda made: made.docinfo.__setitem__("/Title", "Other"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_i4_i11_a_pdf_that_is_not_the_original_is_seen(tmp_path: Path, what: str) -> None:
+    """The candidate is sealed as it should be; only its pages are of another file."""
+    source, _, _ = sealed(tmp_path, pdf(3))
+    _, other, _ = sealed(tmp_path, pdf(3, change=CHANGES[what]))
+
+    assert differs(source, other, "pdf") == "pages-differ"
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_i4_i11_it_is_seen_from_the_other_side_as_well(tmp_path: Path, what: str) -> None:
+    """What is missing counts as much as what is too much."""
+    _, target, _ = sealed(tmp_path, pdf(3))
+    other, _, _ = sealed(tmp_path, pdf(3, change=CHANGES[what]))
+
+    assert differs(other, target, "pdf") == "pages-differ"
+
+
+def test_a_form_may_only_grow_by_our_field(tmp_path: Path) -> None:
+    """A field more, a value changed, and no annotation lost from the page."""
+
+    def filled(made: pikepdf.Pdf) -> None:
+        samples.add_form(made)
+        made.Root.AcroForm.Fields[0].V = pikepdf.String("43")
+
+    source, target, _ = sealed(tmp_path, pdf(2, change=samples.add_form))
+    _, other, _ = sealed(tmp_path, pdf(2, change=filled))
+
+    assert read_back(source, target, "pdf")["images"] == 2
+    assert differs(source, other, "pdf") == "pages-differ"
+
+
+def test_links_that_lead_to_another_page_are_seen(tmp_path: Path) -> None:
+    """References count by what they lead to, not by their numbers."""
+
+    def elsewhere(made: pikepdf.Pdf) -> None:
+        samples.add_form(made)
+        made.pages[0].obj.Annots[1].Dest[0] = made.pages[0].obj
+
+    source, target, _ = sealed(tmp_path, pdf(2, change=samples.add_form))
+    _, other, _ = sealed(tmp_path, pdf(2, change=elsewhere))
+
+    assert read_back(source, target, "pdf")["images"] == 2
+    assert differs(source, other, "pdf") == "pages-differ"
+
+
+def test_pages_that_refer_to_each_other_and_to_the_catalog_are_walked_once(
+    tmp_path: Path,
+) -> None:
+    """Graphs have circles, and a page's resources may lead anywhere."""
+    objects = {
+        **PAGE,
+        1: b"<< /Type /Catalog /Pages 2 0 R /X [ 4 0 R 4 0 R 1 0 R ] >>",
+        3: PAGE[3].replace(b"<< >>", b"<< /C 1 0 R /P 3 0 R /X 4 0 R >>"),
+        4: b"<< /Back 4 0 R /Page 3 0 R /Nothing 9 0 R /Null null >>",
+    }
+    source, target, _ = sealed(tmp_path, handmade(objects))
+
+    assert read_back(source, target, "pdf")["images"] == 1
+
+
+IMAGES = {
+    "jpeg": (jpeg(text="one"), jpeg(text="two")),
+    "jpeg, turned": (jpeg(), jpeg(exif=samples.exif(6))),
+    "jpeg, mirrored": (jpeg(), jpeg(exif=samples.exif(2))),
+    "jpeg, other colours": (jpeg("RGB"), jpeg("L")),
+    "png": (png("RGB"), png("L")),
+    "png, turned": (png("RGB"), png("RGB", exif=samples.exif(3))),
+    "png, other palette": (
+        samples.encoded(drawn("P"), "PNG"),
+        samples.encoded(drawn("P").convert("RGB").quantize(7), "PNG"),
+    ),
+    "png, transparent": (png("RGBA"), png("RGB")),
+    "fax": (
+        tiff(drawn("1", text="one"), compression="group4"),
+        tiff(drawn("1", text="two"), compression="group4"),
+    ),
+    "fax, black for white": (
+        tiff(drawn("1"), compression="group4", tags={262: 0}),
+        tiff(drawn("1"), compression="group4", tags={262: 1}),
+    ),
+    "fax, turned": (
+        tiff(drawn("1"), compression="group4"),
+        tiff(drawn("1"), compression="group4", tags={274: 8}),
+    ),
+    "fax, a page less": (
+        tiff(drawn("1"), drawn("1"), compression="group4"),
+        tiff(drawn("1"), compression="group4"),
+    ),
+    "pixels": (
+        tiff(drawn("L", text="one"), compression="tiff_lzw"),
+        tiff(drawn("L", text="two"), compression="tiff_lzw"),
+    ),
+    "pixels, other mode": (
+        tiff(drawn("L"), compression="tiff_lzw"),
+        tiff(drawn("RGB"), compression="tiff_lzw"),
+    ),
+    "pixels, turned": (
+        tiff(drawn("L"), compression="tiff_lzw"),
+        tiff(drawn("L"), compression="tiff_lzw", tags={274: 3}),
+    ),
+    "pixels, swapped": (
+        tiff(drawn("L", text="a"), drawn("L", text="b"), compression="tiff_lzw"),
+        tiff(drawn("L", text="b"), drawn("L", text="a"), compression="tiff_lzw"),
+    ),
+    "carried or not": (
+        tiff(drawn("1"), compression="group4"),
+        tiff(drawn("1"), compression="tiff_lzw"),
+    ),
+    "jpeg in a tiff": (
+        tiff(drawn("RGB", text="one"), compression="jpeg"),
+        tiff(drawn("RGB", text="two"), compression="jpeg"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", [what for what in IMAGES if what != "carried or not"])
+def test_i4_i11_a_wrapped_image_that_is_not_the_original_is_seen(tmp_path: Path, what: str) -> None:
+    """Streams, samples, colours, order, number, and which way is up."""
+    one, two = (sealed(tmp_path, scan) for scan in IMAGES[what])
+
+    assert read_back(one[0], one[1], one[2]["kind"])["permissions"] == 1
+    assert differs(one[0], two[1], one[2]["kind"]) == "pages-differ"
+    assert differs(two[0], one[1], two[2]["kind"]) == "pages-differ"
+
+
+def changed(target: Path, old: bytes, new: bytes) -> None:
+    """Change the sealed file in place; its length stays, so its table stays right."""
+    data = target.read_bytes()
+    assert len(old) == len(new)
+    assert data.count(old) >= 1
+    target.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("scan", "old", "new"),
+    [
+        (jpeg("CMYK"), b"/Decode [ 1 0 1 0 1 0 1 0 ]", b"/Decodf [ 1 0 1 0 1 0 1 0 ]"),
+        (jpeg(), b"/DeviceRGB", b"/CalRGB111"),
+        (jpeg(), b"q\n60 0 0 84 0 0 cm", b"q\n60 0 0 84 9 0 cm"),
+        (jpeg(), b"q\n60 0 0 84 0 0 cm", b"q\n-0 0 0 84 0 0 cm"),
+        (jpeg(), b"/Im Do\nQ", b"/Im Do\nB"),
+        (jpeg(), b"/MediaBox [ 0 0 60 84 ]", b"/MediaBox [ 0 0 60 42 ]"),
+        (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotatf 90"),
+        (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotate 00"),
+        (png(), b"/Predictor 15", b"/Predictor 10"),
+        (png(), b"/Columns 60", b"/Columns 61"),
+        (png(), b"/BitsPerComponent 8", b"/BitsPerComponent 4"),
+        (png("RGBA"), b"/SMask 5 0 R", b"/SMasl 5 0 R"),
+        (tiff(drawn("1"), **samples.G4), b"/K -1", b"/K  0"),
+        (tiff(drawn("1"), **samples.G4), b"/BlackIs1 true ", b"/BlackIs1 false"),
+        (tiff(drawn("1"), **samples.G4), b"/Columns 60", b"/Columns 59"),
+        (tiff(drawn("L"), compression="raw"), b"/BitsPerComponent 8", b"/BitsPerComponent 1"),
+        (tiff(drawn("L"), compression="raw"), b"/Height 84", b"/Height 83"),
+        (tiff(drawn("L"), compression="raw"), b"/DeviceGray", b"/DeviceCMYK"),
+    ],
+)
+def test_i11_a_page_that_describes_its_image_otherwise_is_seen(
+    tmp_path: Path, scan: bytes, old: bytes, new: bytes
+) -> None:
+    """The stream is the same; what is said about it makes other pixels, or another place."""
+    source, target, reply = sealed(tmp_path, scan)
+    if old == b"/BlackIs1 true ":
+        changed(target, b"/BlackIs1 true", b"/BlackIs1 null")
+    else:
+        changed(target, old, new)
+
+    with pytest.raises(DaemonError) as caught:
+        read_back(source, target, reply["kind"])
+    assert caught.value.code in {"pages-differ", "image-damaged"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"/SubFilter /ETSI.CAdES.detached", b"/SubFilter /adbe.pkcs7.detached"),
+        (b"/Filter /Adobe.PPKLite", b"/Filter /Adobf.PPKLite"),
+        (b"/FT /Sig", b"/FT /Txt"),
+        (b"/SigFlags 3", b"/SigFlags 1"),
+        (b"/TransformMethod /DocMDP", b"/TransformMethod /DocMDQ"),
+        (b"/Perms << /DocMDP", b"/Pexms << /DocMDP"),
+        (b"/P 1 /Type", b"/P 7 /Type"),
+        (b"/V /1.2", b"/V /1.3"),
+        (b"/Reference [", b"/Referenca ["),
+        (b"/ByteRange [ 0", b"/ByteRange [ 1"),
+        (b"/ByteRange [ 0", b"/ByteRangf [ 0"),
+        (b"startxref\n", b"startxreg\n"),
+        (b"trailer << /Info", b"trailer << /Prev"),
+    ],
+)
+def test_i4_a_file_that_says_something_else_of_its_seal_is_not_one(
+    tmp_path: Path, old: bytes, new: bytes
+) -> None:
+    """A validator would see another signature, or none."""
+    source, target, _ = sealed(tmp_path, pdf(change=lambda made: made.docinfo.update({"/X": "y"})))
+    changed(target, old, new)
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_nothing_may_follow_what_was_sealed(tmp_path: Path) -> None:
+    """Appended bytes are the oldest trick with PDF signatures, and the ByteRange shows them."""
+    source, target, _ = sealed(tmp_path, pdf())
+    with target.open("ab") as file:
+        file.write(b"\n")
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_a_second_revision_is_seen_even_if_the_byte_range_covers_it(tmp_path: Path) -> None:
+    """One revision is one table: an update that hides within the signed bytes is still one."""
+    source, target, reply = sealed(tmp_path, pdf())
+    data = target.read_bytes()
+    table = int(re.findall(rb"startxref\n(\d+)", data)[-1])
+    more = b"%% startxref\n"
+    data = data[:table] + data[table:].replace(b"trailer", more + b"trailer")
+    numbers = b"%d %d %d" % (reply["gap_start"], reply["gap_end"], reply["size"] - reply["gap_end"])
+    wider = b"%d %d %d" % (reply["gap_start"], reply["gap_end"], len(data) - reply["gap_end"])
+    target.write_bytes(data.replace(numbers, wider))
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_a_gap_that_is_larger_than_the_contents_is_seen(tmp_path: Path) -> None:
+    """Between `<` and `>` there is the CMS and nothing else: unsigned bytes could be anything."""
+    source, target, reply = sealed(tmp_path, pdf())
+    data = bytearray(target.read_bytes())
+    data[reply["gap_end"] - 3 : reply["gap_end"]] = b"> >"
+    target.write_bytes(data)
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_two_signatures_are_one_too_many(tmp_path: Path) -> None:
+    """Which of them would count is for a validator to guess."""
+
+    def unused(made: pikepdf.Pdf) -> None:
+        field = made.make_indirect(Dictionary(FT=Name.Sig, T=pikepdf.String("x"), W=1))
+        made.Root.AcroForm = Dictionary(Fields=Array([field]))
+
+    source, target, _ = sealed(tmp_path, pdf(change=unused))
+    changed(target, b"/W 1", b"/V 1")
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_a_sealed_file_that_was_damaged_on_disk_is_seen(tmp_path: Path) -> None:
+    """Whatever qpdf would have to repair is no seal of ours."""
+    source, target, _ = sealed(tmp_path, pdf())
+    changed(target, b"\nendobj\nxref", b"\nendxxj\nxref")
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_i4_i11_no_bit_outside_the_gap_changes_unseen_where_pages_are(
+    tmp_path: Path, place: float, bit: int
+) -> None:
+    """Every bit of every page's stream and dictionary counts; the digest covers the rest."""
+    source, target, reply = sealed(tmp_path, tiff(drawn("1"), **samples.G4))
+    data = bytearray(target.read_bytes())
+    start, end = data.index(b"stream\n") + 7, data.index(b"\nendstream")
+    data[start + int(place * (end - start))] ^= 1 << bit
+    target.write_bytes(data)
+
+    assert differs(source, target, reply["kind"]) == "pages-differ"
+
+
+def empty() -> EmptySignature:
+    return EmptySignature(
+        reserve=64,
+        permissions=1,
+        sealed_at=samples.SEALED_AT,
+        name="n",
+        reason="r",
+    )
+
+
+def settled(folder: Path, data: bytes, signature: EmptySignature) -> placeholder.Gap:
+    path = folder / "written"
+    path.write_bytes(data)
+    with path.open("r+b", buffering=0) as file:
+        return placeholder.settle(file.fileno(), signature)
+
+
+def test_a_placeholder_that_occurs_twice_is_not_chosen_between(tmp_path: Path) -> None:
+    """128 random bits do not repeat by chance: something copied them."""
+    signature = empty()
+    twice = {**PAGE, 4: signature.source, 5: signature.source}
+
+    with pytest.raises(placeholder.NotFoundInOutput, match="2 times"):
+        settled(tmp_path, handmade(twice), signature)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"<< /A %b >>",
+        b"<< /Length 3000 >>\nstream\n4 0 obj\n%b\nendstream",
+        b"(\n4 0 obj\n%b)",
+        b" %b",
+    ],
+)
+def test_a_placeholder_that_is_no_object_of_its_own_is_refused(
+    tmp_path: Path, source: bytes
+) -> None:
+    """It has to begin where the table says that an object begins."""
+    signature = empty()
+
+    with pytest.raises(placeholder.NotFoundInOutput):
+        settled(tmp_path, handmade({**PAGE, 4: source % signature.source}), signature)
+
+
+def test_a_placeholder_is_found_across_the_pieces_that_a_file_is_read_in(tmp_path: Path) -> None:
+    """Files are read a megabyte at a time, and the mark may lie on the border."""
+    signature = empty()
+    for shift in range(0, 64, 7):
+        before = b"<< /Length %d >>\nstream\n%b\nendstream"
+        fill = CHUNK - 350 - shift
+        objects = {**PAGE, 4: before % (fill, b"x" * fill), 5: signature.source}
+        data = handmade(objects)
+
+        gap = settled(tmp_path, data, signature)
+
+        assert data[gap.start : gap.start + 33] == b"<" + signature.mark.hex().encode()
+        assert gap.end - gap.start == 2 * 64 + 2
+        assert gap.size == len(data)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"startxref\n9\n%%EOF\n"])
+def test_an_end_that_nobody_wrote_is_refused(tmp_path: Path, ending: bytes) -> None:
+    """The table is found by the last lines; if these are not ours, neither is the rest."""
+    signature = empty()
+    data = handmade({**PAGE, 4: signature.source})
+    data = data + ending if ending else data[:-1]
+
+    with pytest.raises(placeholder.NotFoundInOutput):
+        settled(tmp_path, data, signature)
+
+
+def test_the_byte_range_takes_the_room_that_was_kept_for_it(tmp_path: Path) -> None:
+    """Nothing moves: the offsets in the table stay true."""
+    signature = empty()
+    data = handmade({**PAGE, 4: signature.source})
+
+    gap = settled(tmp_path, data, signature)
+
+    written = (tmp_path / "written").read_bytes()
+    assert len(written) == len(data)
+    (numbers,) = re.findall(rb"/ByteRange \[ ([\d ]+?) +\] /Contents", written)
+    assert [int(number) for number in numbers.split()] == [
+        0,
+        gap.start,
+        gap.end,
+        gap.size - gap.end,
+    ]
