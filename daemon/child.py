@@ -46,7 +46,7 @@ def serve(tasks: Mapping[str, Task]) -> None:
         _reply(replies, {"taken": True})
         _limit_cpu(request["cpu_seconds"])
         reply, go_on = _answer(tasks[request["task"]], request["argument"])
-        reply["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        reply["rss_mb"] = _most_memory_mb()
         _reply(replies, reply)
         if not go_on:
             sys.exit(70)
@@ -77,6 +77,19 @@ def _reply(replies: Any, reply: dict[str, Any]) -> None:
     replies.flush()
 
 
+def _most_memory_mb() -> int:
+    """Return the most memory this process ever had (VmHWM).
+
+    Not ru_maxrss: that counts the main process's memory too, whose child this was
+    before it began.
+    """
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 (no pathlib here)
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) // 1024
+    return 0
+
+
 def _confine() -> None:
     memory_mb, file_mb, parent = json.loads(sys.argv[1])
     libc = ctypes.CDLL(None, use_errno=True)
@@ -90,6 +103,10 @@ def _confine() -> None:
             raise OSError(ctypes.get_errno(), f"prctl {option}")
     if os.getppid() != parent:  # it was killed before PR_SET_PDEATHSIG could help
         sys.exit(0)
+    # A stop is the main process's to order: it closes the pipe. Systemd and terminals send
+    # these to everybody, and would end a login, or a document's task, in the middle.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     for limit, value in (
         (resource.RLIMIT_CORE, 0),

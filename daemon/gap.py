@@ -113,6 +113,8 @@ def read_back(sealed: Path, gap: Gap, byte_range: tuple[int, ...], contents: Dig
     seen = look(sealed, gap)
     if byte_range != gap.byte_range or seen.size != gap.size:
         raise PermanentError("seal-invalid", f"the ByteRange {byte_range} is not the whole file")
+    if seen.gap[:1] + seen.gap[-1:] != b"<>":
+        raise PermanentError("seal-invalid", "the gap is not one hexadecimal string")
     if Digest.of(contents_of(seen)) != contents:
         raise PermanentError("seal-invalid", "a parser finds other contents than the gap holds")
     return seen

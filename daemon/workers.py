@@ -9,8 +9,9 @@ by field (`typed`): a worker that was taken over by a hostile scan can lie, but
 it cannot make this process run anything (I10). That is why this is not a pool
 that pickles: see docs/decisions/0003-own-workers.md.
 
-A worker that dies between tasks is replaced without a word. One that dies after
-it has said "taken" raises WorkerDied, and that counts against the document.
+A worker that dies between tasks is replaced without a word; one that cannot be
+started is `worker-unavailable`, and nobody's fault. One that dies after it has
+said "taken" raises WorkerDied, and that counts against the document.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import struct
 import sys
@@ -28,6 +30,7 @@ import typing
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from daemon import ledger
 from daemon.document import Digest
 from daemon.errors import DaemonError, PermanentError, Refused, TransientError, WorkerDied
 
@@ -40,6 +43,9 @@ MAX_REPLY = 16 << 20
 HEADER = struct.Struct(">I")
 ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 """All that a page worker sees of the environment."""
+START_SECONDS = 30.0
+"""So long a worker may take until it has taken a task: its imports, on a slow disk."""
+CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ class Worker:
 
     def __init__(
         self,
-        module: str,
+        module: str | Path,
         *,
         place: Path,
         limits: Limits,
@@ -67,8 +73,8 @@ class Worker:
     ) -> None:
         """Describe the worker; no process is started before the first call.
 
-        *module* is run as `python -I -m MODULE` and has to call `child.serve`;
-        *place* is its working folder and, by its limits, its only one.
+        *module* is run as `python -I -m MODULE`, or as a file if it is a path, and has
+        to call `child.serve`; *place* is its working folder and, by its limits, its only one.
         """
         self._module = module
         self._place = place
@@ -90,21 +96,25 @@ class Worker:
 
         Raise what the worker raised on purpose (Refused, PermanentError,
         TransientError with their codes), or WorkerDied if it ended, answered
-        nonsense, or took longer than *seconds*.
+        nonsense, or took longer than *seconds*. Where none can be started:
+        TransientError `worker-unavailable`.
         """
         request = json.dumps({"task": task, "argument": argument, "cpu_seconds": seconds}).encode()
         async with self._lock:
             try:
                 reply = await self._exchange(request, seconds)
+                result, error = _outcome(reply)
             except BaseException:
                 # Whatever happened, also a cancelled caller: an answer that comes
                 # later would be taken for the answer to the next request.
                 self.replaced += 1
                 await self._end()
                 raise
-            if "error" not in reply and _number(reply.get("rss_mb")) > self._limits.recycle_mb:
+            if _number(reply.get("rss_mb")) > self._limits.recycle_mb:
                 await self._end()
-        return _result(reply)
+        if error is not None:
+            raise error
+        return result
 
     async def stop(self) -> None:
         """End the process; the next call starts a new one."""
@@ -112,28 +122,32 @@ class Worker:
             await self._end()
 
     async def _exchange(self, request: bytes, seconds: float) -> dict[str, Any]:
-        for attempt in (1, 2):
-            process = await self._running()
-            try:
-                await _send(process, request)
-                taken = await asyncio.wait_for(_receive(process), 30.0)
-            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-                # It died while idle, before it saw this task: nothing to count.
-                await self._end()
-                if attempt == 1:
-                    self.replaced += 1
-                    continue
-                raise WorkerDied(f"{self._module} does not start") from None
-            if taken != {"taken": True}:
-                raise WorkerDied(f"{self._module} answered out of turn")
-            break
+        process = await self._taken(request)
         try:
-            return await asyncio.wait_for(_receive(process), seconds)
+            async with asyncio.timeout(seconds):
+                return await _receive(process)
         except TimeoutError:
             raise WorkerDied(f"{self._module} was ended after {seconds:g} s") from None
         except (ConnectionError, asyncio.IncompleteReadError):
-            code = await process.wait()
-            raise WorkerDied(f"{self._module} ended by {_ending(code)}") from None
+            raise WorkerDied(f"{self._module} ended by {await _ending(process)}") from None
+
+    async def _taken(self, request: bytes) -> asyncio.subprocess.Process:
+        """Give *request* to a process that takes it."""
+        for again in (True, False):
+            try:
+                process = await self._running()
+                async with asyncio.timeout(START_SECONDS):
+                    await _send(process, request)
+                    if await _receive(process) == {"taken": True}:
+                        return process
+            except (OSError, asyncio.IncompleteReadError, TimeoutError, WorkerDied):
+                pass
+            # It died while idle, answers the task before this one, or does not start:
+            # this task was not begun, so there is nothing to count against anybody.
+            if again:
+                self.replaced += 1
+                await self._end()
+        raise TransientError("worker-unavailable", f"{self._module} does not take a task")
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -141,8 +155,7 @@ class Worker:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
-                "-m",
-                self._module,
+                *(["-m", self._module] if isinstance(self._module, str) else [self._module]),
                 limits,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -215,7 +228,7 @@ async def _receive(process: asyncio.subprocess.Process) -> dict[str, Any]:
         raise WorkerDied(f"a reply of {length} bytes is not read")
     try:
         reply = json.loads(await process.stdout.readexactly(length))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WorkerDied("a reply that is not JSON") from None
     if not isinstance(reply, dict):
         raise WorkerDied("a reply that is not an object")
@@ -226,22 +239,39 @@ def _number(value: object) -> float:
     return value if isinstance(value, int | float) else 0.0
 
 
-def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+async def _ending(process: asyncio.subprocess.Process) -> str:
+    try:
+        async with asyncio.timeout(1.0):
+            code = await process.wait()
+    except TimeoutError:
+        return "closing its pipe"
+    if code >= 0:
+        return f"exit code {code}"
+    # Not signal.Signals(-code): it does not know the real-time ones.
+    return next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
 
 
-def _result(reply: dict[str, Any]) -> Any:
+def _outcome(reply: dict[str, Any]) -> tuple[Any, DaemonError | None]:
+    """Return the result, or what the task raised on purpose; anything else is a death."""
     kinds: dict[str, type[DaemonError]] = {
         "refused": Refused,
         "permanent": PermanentError,
         "transient": TransientError,
     }
     if "result" in reply:
-        return reply["result"]
+        return reply["result"], None
     error = kinds.get(str(reply.get("error")))
     if error is None:
-        raise WorkerDied(f"the worker failed in {str(reply.get('where'))[:200]}")
-    raise error(str(reply.get("code"))[:64], str(reply.get("message"))[:500])
+        raise WorkerDied(f"the worker failed in {_line(reply.get('where'), 200)}")
+    code = str(reply.get("code"))
+    if len(code) > 64 or not CODE.fullmatch(code):
+        raise WorkerDied("a refusal with no code of ours")
+    return None, error(code, _line(reply.get("message"), 500))
+
+
+def _line(text: object, most: int) -> str:
+    """Return *text* as one line: it goes into the ledger and the journal, and may be a lie."""
+    return "".join(char if char.isprintable() else "?" for char in str(text)[:most])
 
 
 T = TypeVar("T")
@@ -251,12 +281,14 @@ def typed(cls: type[T], value: Any) -> T:
     """Return *value*, which came from a worker, as *cls*; raise WorkerDied if it does not fit.
 
     Knows frozen dataclasses of str, int, float, bool, Digest, None, tuples and
-    such dataclasses. Unknown and missing fields do not fit.
+    such dataclasses. Unknown and missing fields do not fit, and neither do texts
+    and numbers that could not be written into the ledger.
     """
     try:
         return typing.cast("T", _typed(cls, value))
-    except (TypeError, ValueError) as exc:
-        raise WorkerDied(f"a reply that does not fit {cls.__name__}: {type(exc).__name__}") from exc
+    except (TypeError, ValueError, OverflowError) as exc:
+        text = f"a reply that does not fit {cls.__name__}: {type(exc).__name__}"
+        raise WorkerDied(text) from None
 
 
 def _typed(kind: Any, value: Any) -> Any:
@@ -276,7 +308,15 @@ def _typed(kind: Any, value: Any) -> Any:
         value = float(value)
     elif type(value) is not kind:
         raise TypeError
+    _fit(value)
     return value
+
+
+def _fit(value: Any) -> None:
+    if isinstance(value, str):
+        value.encode()  # raises for lone surrogates, which JSON can say and UTF-8 cannot
+    elif isinstance(value, float | int) and not abs(value) <= ledger.SAFE_INTEGER:
+        raise ValueError
 
 
 def _record(kind: Any, value: Any) -> Any:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _FORMATS: Final = {1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I"}
 _FORMATS.update({16: "Q", 17: "q", 18: "Q"})
 """How the types of TIFF 6.0 are stored; texts and floating-point numbers are of no use here."""
+_TEXT_AND_FLOATS: Final = {2: 1, 11: 4, 12: 8}
+"""How many bytes one value of those has: they have to lie inside the file as well."""
 MOST_ENTRIES: Final = 4096
 
 
@@ -107,7 +109,8 @@ def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[D
     reach = 0
     for at in range(0, count * step, step):
         tag, kind, values = struct.unpack_from(order + layout, table, at)
-        size = struct.calcsize("=" + _FORMATS.get(kind, "Q")) * values
+        one = _TEXT_AND_FLOATS.get(kind, struct.calcsize("=" + _FORMATS.get(kind, "")))
+        size = one * values  # of a type that TIFF 6.0 does not know: nothing, readers skip it
         value = at + step - inline
         where = place + number + value
         if size > inline:

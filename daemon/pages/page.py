@@ -24,6 +24,10 @@ _CONTENT: Final = re.compile(
 _ENTRIES: Final = frozenset({
     "/Type", "/Parent", "/MediaBox", "/Annots", "/Rotate", "/UserUnit", "/Contents", "/Resources",
 })  # fmt: skip
+_IMAGE_ENTRIES: Final = frozenset({
+    "/Type", "/Subtype", "/Width", "/Height", "/ColorSpace", "/BitsPerComponent", "/Filter",
+    "/DecodeParms", "/Decode", "/SMask", "/Length",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,14 @@ def shown_by(page: Page, field: Dictionary | None) -> Shown:
         raise Differ("a page of the sealed file is not a page around an image")
     matrix = _CONTENT.fullmatch(content.read_raw_bytes())
     image = images.get("/Im")
-    if matrix is None or not isinstance(image, Stream):
+    if matrix is None or not isinstance(image, Stream) or set(image.keys()) - _IMAGE_ENTRIES:
         raise Differ("a page of the sealed file draws something else")
     left, bottom, width, height = (float(edge) for edge in box)
     a, b, c, d, e, f = (float(number) for number in matrix.groups())
     mirrored = a < 0
     if (left, bottom, b, c, f) != (0, 0, 0, 0, 0) or (abs(a), d) != (width, height):
         raise Differ("an image of the sealed file does not fill its page")
-    if e != (width if mirrored else 0) or "/Mask" in image:
+    if e != (width if mirrored else 0):
         raise Differ("an image of the sealed file does not fill its page")
     return Shown(image, (entries.get_int(Name.Rotate) or 0, mirrored))
 

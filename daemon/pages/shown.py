@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pikepdf import Pdf
 
+_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms"})
+_TREE: Final = frozenset({"/Type", "/Count", "/Kids"})
 ORIENTATION: Final = 0x0112
 TURNED: Final = {
     1: (0, False),
@@ -47,6 +49,9 @@ def same(
 
     Raise Differ for any page that does not show its image of the *original*, as it wants to be.
     """
+    # Whatever else hangs there could turn pages, hide them, or do something when one looks.
+    if set(sealed.Root.keys()) - _CATALOG or set(sealed.Root.Pages.keys()) != _TREE:
+        raise Differ("the sealed file holds more than its pages")
     pages = [
         shown_by(page, field if number == 0 else None) for number, page in enumerate(sealed.pages)
     ]

@@ -133,7 +133,7 @@ class FolderTarget:
         with self._translated(), _opened(self._root, FOLDER) as root:
             try:
                 with _closing(self._made_folder(root, part)) as folder:
-                    return self._held(folder, part, stop) or self._store(folder, part, source, stop)
+                    return self._store(folder, part, source, stop)
             except BaseException:
                 with suppress(OSError):  # only an empty folder goes
                     os.rmdir(part.document_id, dir_fd=root)
@@ -154,7 +154,6 @@ class FolderTarget:
             if not os.listdir(folder):  # noqa: PTH208 (a descriptor)
                 # New, or made by a run that ended here: nothing is put into it before it is durable.
                 os.fsync(root)
-            _sweep(folder, part.file)
         except BaseException:
             os.close(folder)
             raise
@@ -203,7 +202,7 @@ class FolderTarget:
                     )
                 self._link(folder, temporary, part.file)
             except FileExistsError:
-                # Somebody was faster, and it was not us: it counts if it is the same.
+                # It is there already: that counts if it is the same.
                 if receipt := self._held(folder, part, stop):
                     return receipt
                 raise

@@ -29,6 +29,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Ausschalten verliert nichts, aber das Gerät muss hier bleiben",
         "Unplugging loses nothing, but the box has to stay",
     ),
+    "stay": ("Das Gerät muss hier bleiben", "The box has to stay"),
+    "unknown": ("unbekannt", "unknown"),
     "unproven_n": (
         "{n} Dokumente sind noch nicht in DMS und Archiv nachgewiesen.",
         "{n} documents are not yet proven in both DMS and archive.",

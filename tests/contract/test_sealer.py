@@ -169,13 +169,13 @@ def test_a_token_that_cannot_sign_gives_the_document_back(
 
 
 def test_a_page_worker_that_dies_counts_against_its_document(
-    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
+    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path], big_pdf: Path
 ) -> None:
     """Twice killed in the middle, from outside: refused as crashed-here, the next is sealed."""
 
     async def work(here: Sealing) -> None:
         assert await here.key.usable()
-        document = await here.claim(drawn["akte.pdf"])
+        document = await here.claim(big_pdf)
         await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
         for tries in (1, 2):
             task = asyncio.create_task(here.sealer.seal(document, here.key))

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon import durable
 from daemon.document import Digest, Role, new_id
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
 from daemon.targets import OWN_COPY_DAMAGED, split
 from daemon.targets.folder import FolderTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from daemon.targets import Target
 
@@ -254,7 +255,11 @@ def test_a_group_that_the_folder_hands_down_stays(
 ) -> None:
     """Setgid is how a share gives its files to the group of the DMS: our chmod must keep it."""
     root.chmod(0o2770)
-    put(archive, key, sealed)
+    before = os.umask(0o077)
+    try:
+        put(archive, key, sealed)
+    finally:
+        os.umask(before)
 
     assert stat.S_IMODE((root / key).parent.stat().st_mode) == 0o2750
 
@@ -296,24 +301,16 @@ def test_damage_on_our_side_leaves_nothing_at_all(
 def test_what_a_crash_left_of_a_part_is_cleared_away(
     archive: FolderTarget, root: Path, key: str, sealed: Path
 ) -> None:
-    """By whoever comes next for that part, asking or putting; nothing else is touched."""
+    """Whoever is in doubt asks for that part first; nothing else is touched."""
     folder = root / split(key)[0]
     folder.mkdir()
-    ours = [
-        folder / f".sealed.pdf.{'0123456789abcdef'}.part",
-        folder / f".sealed.pdf.{'f' * 16}.part",
-    ]
+    leftovers = [folder / f".sealed.pdf.{random}.part" for random in ("0123456789abcdef", "f" * 16)]
     others = [folder / ".sealed.pdf.swp", folder / f".note.xml.{'0' * 16}.part", folder / "x.part"]
-    for path in others:
-        path.touch()
+    for path in (*leftovers, *others):
+        path.write_bytes(b"%PDF")
 
-    for leftover, ask in zip(ours, (archive.find, None), strict=True):
-        leftover.write_bytes(b"%PDF")
-        if ask:
-            assert asyncio.run(ask(key, *facts(sealed))) is None
-        else:
-            put(archive, key, sealed)
-        assert not leftover.exists()
+    assert asyncio.run(archive.find(key, *facts(sealed))) is None
+    assert not any(path.exists() for path in leftovers)
     assert all(path.exists() for path in others)
 
 
@@ -408,17 +405,20 @@ def test_a_disk_mounted_read_only_is_not_writable_and_still_readable(
 
 # -- a disk that lies: strace makes system calls fail, or says that they were done -----------
 
-PUT = """
+CALL = """
 import asyncio, os, sys
 from pathlib import Path
 from daemon.document import Digest, Role
 from daemon.errors import DaemonError
 from daemon.targets.folder import FolderTarget
-root, key, file = sys.argv[1:]
+what, root, key, file = sys.argv[1:]
 data = Path(file).read_bytes()
 target = FolderTarget("archive", Role.ARCHIVE, Path(root))
 try:
-    receipt = asyncio.run(target.put(key, Path(file), Digest.of(data), len(data)))
+    if what == "put":
+        receipt = asyncio.run(target.put(key, Path(file), Digest.of(data), len(data)))
+    else:
+        receipt = asyncio.run(target.find(key, Digest.of(data), len(data)))
 except DaemonError as exc:
     answer = f"{type(exc).__name__} {exc.code}"
 else:
@@ -427,21 +427,35 @@ os.writev(1, [answer.encode()])  # not write(2), which may be made to fail
 """
 
 
-def put_while(injected: str, root: Path, key: str, file: Path) -> str:
-    """Put *file* in a process of its own while *injected* happens to its system calls."""
+def traced(strace: Sequence[str], what: str, root: Path, key: str, file: Path) -> tuple[str, str]:
+    """Put or find in a process of its own; return what it said, and what strace wrote."""
     log = root.parent / "strace.log"
+    call = (sys.executable, "-c", CALL, what, root, key, file)
     done = subprocess.run(
-        [
-            *("strace", "-f", "-qq", "-o", log, "-e", f"trace={injected.partition(':')[0]}"),
-            *("-e", f"inject={injected}", sys.executable, "-c", PUT, root, key, file),
-        ],
+        ["strace", "-f", "-qq", "-o", log, *strace, *call],
         check=True,
         capture_output=True,
         text=True,
         cwd=PROJECT,
+        umask=0o077,
     )
-    assert "(INJECTED)" in log.read_text()
-    return done.stdout
+    return done.stdout, log.read_text()
+
+
+def put_while(injected: str, root: Path, key: str, file: Path, what: str = "put") -> str:
+    """Put *file* while *injected* happens to the system calls; return what it said."""
+    calls = injected.partition(":")[0]
+    strace = ("-e", f"trace={calls}", "-e", f"inject={injected}")
+    answer, log = traced(strace, what, root, key, file)
+    assert "(INJECTED)" in log
+    return answer
+
+
+def calls_of(what: str, root: Path, key: str, file: Path) -> list[str]:
+    """Put or find, and return the system calls that matter, in order."""
+    calls = "mkdirat,fchmod,fsync,fadvise64,linkat,unlinkat"
+    _, log = traced(("-e", f"trace={calls}"), what, root, key, file)
+    return re.findall(r"^\d+ +(\w+)\(.* = 0$", log, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -480,25 +494,23 @@ def test_a_name_that_may_not_be_durable_is_not_vouched_for(
 
 def test_each_step_is_durable_before_the_next(root: Path, key: str, sealed: Path) -> None:
     """Folder before file, bytes before name; read from the disk and not from the page cache."""
-    log = root.parent / "strace.log"
-    calls = "mkdirat,fchmod,fsync,fadvise64,linkat,unlinkat"
-    subprocess.run(
-        [
-            *("strace", "-f", "-qq", "-o", log, "-e", f"trace={calls}"),
-            *(sys.executable, "-c", PUT, root, key, sealed),
-        ],
-        check=True,
-        cwd=PROJECT,
-        capture_output=True,
-        umask=0o077,
-    )
-
-    done = re.findall(r"^\d+ +(\w+)\(.* = 0$", log.read_text(), re.MULTILINE)
-    assert done == [
+    assert calls_of("put", root, key, sealed) == [
         *("mkdirat", "fchmod", "fsync"),  # the document's folder, and the root that names it
         *("fchmod", "fsync", "fadvise64"),  # the file, then read back
         *("linkat", "unlinkat", "fsync"),  # its name
     ]
+
+
+def test_what_is_found_is_made_durable_before_it_is_vouched_for(
+    root: Path, archive: FolderTarget, key: str, sealed: Path
+) -> None:
+    """It may lie there since a moment before a crash, by a name that only memory has."""
+    put(archive, key, sealed)
+
+    assert calls_of("find", root, key, sealed) == ["fsync", "fsync", "fadvise64"]
+    for number in (1, 2):
+        answer = put_while(f"fsync:error=EIO:when={number}", root, key, sealed, "find")
+        assert answer == "TargetUnreachable target-unreachable"
 
 
 def test_a_put_that_nobody_waits_for_any_more_stops_and_keeps_nothing(
@@ -507,11 +519,12 @@ def test_a_put_that_nobody_waits_for_any_more_stops_and_keeps_nothing(
     """The service can be stopped while a large file goes to a slow share."""
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:
-        file.truncate(1 << 30)
+        file.truncate(1 << 28)
+    digest, size = durable.digest_of(large)
     folder = root / split(key)[0]
 
     async def cancelled() -> None:
-        task = asyncio.create_task(archive.put(key, large, Digest("0" * 64), 1 << 30))
+        task = asyncio.create_task(archive.put(key, large, digest, size))
         await until(lambda: folder.is_dir() and any(folder.iterdir()))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

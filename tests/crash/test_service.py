@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,11 @@ def exactly_once(box: Box, sources: list[Path]) -> None:
     assert box.command("ledger", "verify").returncode == 0
 
 
+def further(box: Box, reached: int) -> bool:
+    """Return whether the ledger has that many lines."""
+    return box.reader().head().seq >= reached
+
+
 @pytest.mark.parametrize("kills", [1, 4])
 def test_kills_in_the_middle_file_every_document_exactly_once(
     make_box: Callable[..., Box], drawn: dict[str, Path], kills: int
@@ -48,7 +54,7 @@ def test_kills_in_the_middle_file_every_document_exactly_once(
         box.drop(source)
     for number in range(kills):
         reached = (number + 1) * 3
-        box.wait(lambda reached=reached: box.reader().head().seq >= reached, "some lines further")
+        box.wait(partial(further, box, reached), "some lines further")
         box.kill()
         box.start()
     box.wait(box.at_rest(len(sources)), "all filed")

@@ -206,3 +206,17 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
         gap.splice(tmp_path / "prepared", place, b"cms", tmp_path / "sealed.pdf")
 
     assert (tmp_path / "victim").read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_gap_that_is_not_one_hexadecimal_string_is_refused(tmp_path: Path, where: str) -> None:
+    """A literal string would leave room for objects in the gap that nobody signed."""
+    place = prepare(tmp_path / "prepared", b"before", 200, b"after")
+    gap.splice(tmp_path / "prepared", place, b"cms", tmp_path / "sealed.pdf")
+    path = tmp_path / "sealed.pdf"
+    data = bytearray(path.read_bytes())
+    data[place.start if where == "start" else place.end - 1] = ord("(")
+    path.write_bytes(data)
+
+    with pytest.raises(PermanentError, match="hexadecimal"):
+        gap.read_back(path, place, place.byte_range, Digest.of(b"cms".ljust(100, b"\0")))

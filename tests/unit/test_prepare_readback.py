@@ -276,6 +276,8 @@ def changed(target: Path, old: bytes, new: bytes) -> None:
         (jpeg(), b"/MediaBox [ 0 0 60 84 ]", b"/MediaBox [ 0 0 60 42 ]"),
         (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotatf 90"),
         (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotate 00"),
+        (jpeg(), b"/Metadata ", b"/MetadatX "),
+        (jpeg(), b"/Subtype /Image", b"/ImageMask true"),
         (png(), b"/Predictor 15", b"/Predictor 10"),
         (png(), b"/Columns 60", b"/Columns 61"),
         (png(), b"/BitsPerComponent 8", b"/BitsPerComponent 4"),

@@ -152,7 +152,7 @@ class World:
             seen = self.beats
             self.sync.wake()
             async with asyncio.timeout(PATIENCE):
-                while self.beats == seen:  # noqa: ASYNC110 (others make it happen)
+                while self.beats == seen:
                     await asyncio.sleep(0.002)
 
     def _pairs(self) -> list[tuple[Lane, Shelf]]:
@@ -180,14 +180,14 @@ class World:
     async def archived(self, count: int) -> None:
         """Wait until the archive has proven so many documents, and nothing is on its way there."""
         async with asyncio.timeout(PATIENCE):
-            while await self.count("delivered", "delivery:archive") < count:  # noqa: ASYNC110
+            while await self.count("delivered", "delivery:archive") < count:
                 await asyncio.sleep(0.005)
         await self.settled()
 
     async def filed(self, count: int, seconds: float = PATIENCE) -> None:
         """Wait until so many documents are filed."""
         async with asyncio.timeout(seconds):
-            while await self.count(State.FILED) < count:  # noqa: ASYNC110 (others make it happen)
+            while await self.count(State.FILED) < count:
                 await asyncio.sleep(0.005)
 
     async def count(self, state: str, kind: str = "document") -> int:
@@ -200,7 +200,7 @@ class World:
 async def until(happened: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until *happened*, or fail."""
     async with asyncio.timeout(seconds):
-        while not happened():  # noqa: ASYNC110 (others make it happen)
+        while not happened():
             await asyncio.sleep(0.002)
 
 
@@ -634,6 +634,26 @@ def test_a_target_is_reported_after_a_minute_and_until_it_answers(tmp_path: Path
     in_world(tmp_path, story)
 
 
+def test_damage_on_our_side_says_nothing_about_the_target(tmp_path: Path) -> None:
+    """A target that is away is not there again because a file of ours is broken."""
+
+    async def story(world: World) -> None:
+        await world.frozen()
+        world.dms.trouble = TargetUnreachable("dms: no route")
+        async with running(world.sync):
+            await until(lambda: bool(world.dms.calls))
+            await world.archived(1)
+            since = world.time
+            world.dms.trouble = PermanentError("own-copy-damaged", "not as it was sealed")
+            await world.later(61)
+            await until(lambda: len(world.dms.calls) > 1)
+            await world.settled()
+            assert world.sync.facts()[0].unreachable_since == since
+            assert await world.count(State.HELD) == 1
+
+    in_world(tmp_path, story)
+
+
 def test_a_target_that_never_answers_is_reported_too(tmp_path: Path) -> None:
     """A dead NFS server says nothing, not even that it is dead."""
 
@@ -673,6 +693,24 @@ def test_what_was_postponed_comes_when_it_is_due_without_being_told(tmp_path: Pa
     in_world(tmp_path, story)
 
 
+def test_what_is_due_later_comes_then_without_being_told(tmp_path: Path) -> None:
+    """Also after a restart, when no lane knows of any trouble."""
+
+    async def story(world: World) -> None:
+        (document,) = await world.frozen()
+        due_at = datetime.now(UTC) + timedelta(seconds=1)
+        for name in TARGETS:
+            delivery = await world.delivery(document, name)
+            begun = await world.spool(Spool.begin_delivery, delivery, world.time)
+            await world.spool(Spool.postpone, begun, due_at, "test", "", world.time)
+        sync = world.new_sync(clock=lambda: datetime.now(UTC))
+        async with running(sync):
+            await world.filed(1, seconds=SOON)
+        assert datetime.now(UTC) > due_at
+
+    in_world(tmp_path, story)
+
+
 # -- after an unclean end ------------------------------------------------------------------------
 
 
@@ -702,6 +740,28 @@ def test_suspects_go_first_and_alone(tmp_path: Path) -> None:
         begun = [found for found in world.dms.together if found & {d.id for d in documents[3:5]}]
         assert begun == [{documents[3].id}] * 2 + [{documents[4].id}] * 2  # find, then put
         assert world.dms.documents()[:2] == [document.id for document in documents[3:5]]
+
+    in_world(tmp_path, story)
+
+
+def test_a_suspect_that_is_due_later_waits_until_nothing_else_is_on_the_way(
+    tmp_path: Path,
+) -> None:
+    """It was postponed, and others were begun meanwhile."""
+
+    async def story(world: World) -> None:
+        documents = await world.frozen(3)
+        await suspects(world, documents[:1], "dms")
+        delivery = await world.delivery(documents[0], "dms")
+        later = world.time + timedelta(seconds=30)
+        await world.spool(Spool.postpone, delivery, later, "test", "", world.time)
+        world.dms.open.clear()
+        async with running(world.sync):
+            await until(lambda: len(world.dms.inside) == 2)
+            await world.later(31)
+            assert world.dms.waiting() == {document.id for document in documents[1:]}
+            world.dms.open.set()
+            await world.filed(3)
 
     in_world(tmp_path, story)
 
@@ -805,6 +865,21 @@ def test_a_stage_that_is_stuck_does_not_beat(tmp_path: Path) -> None:
         for _ in range(1000):
             sync.wake()
             await asyncio.sleep(0)
+
+    in_world(tmp_path, story)
+
+
+def test_one_lane_that_turns_does_not_beat_for_the_others(tmp_path: Path) -> None:
+    """A beat says that every one of them gets on."""
+
+    async def story(world: World) -> None:
+        for who in ("dms", "", "dms", ""):
+            world.sync._show(who)
+        assert world.beats == 0
+        world.sync._show("archive")
+        assert world.beats == 1
+        world.sync._show("archive")
+        assert world.beats == 1
 
     in_world(tmp_path, story)
 
