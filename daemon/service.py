@@ -33,6 +33,7 @@ from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
 from daemon.parts import Parts
+from daemon.records import journal
 from daemon.sealer import Sealer
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.sync import Sync
@@ -104,7 +105,8 @@ class Service:
         self._alarms.raise_(damage.code, detail=str(damage.args[0]))
         parts = Parts(self._config)
         lookout = Lookout(self._config, self._alarms, parts, now, readable=False)
-        await self._together(parts, lookout, "", {"status": status_of(lookout)}, ())
+        box_id = journal.box_id(self._config.state_dir / "ledger")
+        await self._together(parts, lookout, box_id, {"status": status_of(lookout)}, ())
         return os.EX_IOERR
 
     async def _work(self, spool: SpoolThread) -> None:
@@ -173,7 +175,6 @@ class Service:
             parts.publisher = Publisher(
                 self._config.mqtt,
                 box=self._config.box.name,
-                # Without records there is no box_id; the name keeps the will where it belongs.
                 box_id=box_id or self._config.box.name,
                 snapshot=lookout.snapshot,
             )

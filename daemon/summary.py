@@ -21,8 +21,12 @@ WORDS = {
         "Whatever was scanned is proven in DMS and archive.",
     ),
     "not-safe": (
-        "{n} Dokumente sind nur auf diesem Gerät sicher nachgewiesen: es muss hier bleiben.",
-        "{n} documents are proven on this box only: it has to stay.",
+        "{n} Dokumente sind noch nicht in DMS und Archiv nachgewiesen: Das Gerät muss hier bleiben.",
+        "{n} documents are not yet proven in DMS and archive: the box has to stay.",
+    ),
+    "unreadable": (
+        "Die Aufzeichnungen sind nicht lesbar; nichts wird verändert. Das Gerät muss hier bleiben.",
+        "The records cannot be read; nothing is changed. The box has to stay.",
     ),
     "documents": ("Dokumente", "Documents"),
     "target": ("Ziel", "Target"),
@@ -45,7 +49,12 @@ def _lines(snapshot: Mapping[str, Any], language: str) -> Iterator[str]:
         return WORDS[key][language != "de"].format(**values)
 
     yield f"{snapshot['box']}: {word('well' if snapshot['all_well'] else 'not-well')}"
-    yield word("safe") if snapshot["safe_to_unplug"] else word("not-safe", n=snapshot["unproven"])
+    if not snapshot["records_readable"]:
+        yield word("unreadable")
+    elif snapshot["safe_to_unplug"]:
+        yield word("safe")
+    else:
+        yield word("not-safe", n=snapshot["unproven"])
     for alarm in snapshot["alarms"]:
         yield ""
         yield f"! {alarm['code']} {alarm['instance']} ({alarm['since']}) {alarm['detail']}".rstrip()

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 FACTS: Final = "document.json"
-LATEST_NS: Final = 253_402_300_799 * 10**9
-"""The last second of the year 9999: a file may claim any time, but a date has to be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ class Origin:
             profile=self.profile,
             name=self.name,
             size=self.size,
-            mtime_ns=min(max(self.mtime_ns, 0), LATEST_NS),
+            mtime_ns=self.mtime_ns,
             inode=self.inode,
             digest=digest,
             kind=kind or "bin",

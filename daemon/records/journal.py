@@ -11,6 +11,7 @@ of other names are somebody else's, and no part of the ledger.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -193,3 +194,17 @@ def compare(state_dir: Path) -> ledger.Head:
             "ledger-damaged", f"files and database differ at line {in_files.seq} or before"
         )
     return head
+
+
+def box_id(folder: Path) -> str:
+    """Return the id of the box from its ledger's files; "" if they do not tell.
+
+    For a service whose database cannot be read: MQTT has to know it as the same box.
+    """
+    for path in files(folder):
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, TypeError),
+            path.open(encoding="utf-8") as file,
+        ):
+            return str(json.loads(file.readline())["box_id"])
+    return ""

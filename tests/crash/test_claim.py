@@ -102,7 +102,19 @@ class Helper:
         inject = [] if kill is None else ["-e", f"inject={kill[0]}:signal=KILL:when={kill[1]}"]
         wait_for(pid, "State", "T")
         with subprocess.Popen(
-            ["strace", "-f", "-qq", "-o", log, "-e", f"trace={CALLS}", *inject, "-p", str(pid)]
+            [
+                "strace",
+                "-f",
+                "-y",
+                "-qq",
+                "-o",
+                log,
+                "-e",
+                f"trace={CALLS}",
+                *inject,
+                "-p",
+                str(pid),
+            ]
         ) as strace:
             try:
                 wait_for(pid, "TracerPid", str(strace.pid))
@@ -158,6 +170,26 @@ def places(root: Path, *, across: bool) -> Iterator[Path]:
         yield root
 
 
+def order_of(lines: list[str], root: Path) -> list[str]:
+    """Return what a claim did to names and to the disk, in order, in the words of the design."""
+    found = []
+    for line in lines:
+        call = re.match(r"\d+\s+(mkdir|rename|fsync|fdatasync|unlink)\((.*)\)\s+= (\S+)", line)
+        if call is None:
+            continue
+        if call[1] == "fdatasync" or "spool.db" in call[2]:  # SQLite
+            if "spool.db-wal" in call[2] and found[-1] != "commit":
+                found.append("commit")
+            continue
+        places = re.findall(r'[<"](/[^>"]*)[>"]', call[2])
+        words = [call[1], *(place.removeprefix(f"{root}/") for place in places)]
+        text = " ".join(words) + (" failed" if call[3] == "-1" else "")
+        text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+        text = re.sub(r"\.[0-9a-f]{16}\b", ".TEMP", text)
+        found.append(re.sub(r"state/documents/\d{4}/\d\d/\d\d", "DAY", text))
+    return found
+
+
 def points_of(lines: list[str]) -> list[tuple[str, int]]:
     """Return every system call that strace saw, with its number among those of its name."""
     seen: Counter[str] = Counter()
@@ -170,14 +202,15 @@ def points_of(lines: list[str]) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def points(
+def dry(
     helper: Helper, tmp_path_factory: pytest.TempPathFactory
-) -> dict[bool, list[tuple[str, int]]]:
-    """Every point at which a claim can be killed, in order: within one mount, and across two."""
+) -> dict[bool, tuple[list[tuple[str, int]], list[str]]]:
+    """A claim that is not killed, within one mount and across two: its points and its order."""
     found = {}
     for across in (False, True):
         with places(tmp_path_factory.mktemp("dry") / "run", across=across) as root:
-            found[across] = points_of(helper.run("claim", root, None))
+            lines = helper.run("claim", root, None)
+            found[across] = points_of(lines), order_of(lines, root)
     return found
 
 
@@ -227,11 +260,11 @@ def test_a_kill_anywhere_in_a_claim_leaves_the_scan_whole_and_once(
     number: int,
     across: bool,
     helper: Helper,
-    points: dict[bool, list[tuple[str, int]]],
+    dry: dict[bool, tuple[list[tuple[str, int]], list[str]]],
     tmp_path: Path,
 ) -> None:
     """The next start finishes it, or it is as if it had not been begun."""
-    every = points[across]
+    every, _ = dry[across]
     point = every[number * (len(every) - 1) // (POINTS - 1)]
     with places(tmp_path / "box", across=across) as root:
         lines = helper.run("claim", root, point)
@@ -240,20 +273,39 @@ def test_a_kill_anywhere_in_a_claim_leaves_the_scan_whole_and_once(
         check(root)
 
 
-def test_the_points_of_a_claim_are_where_the_design_has_them(
-    points: dict[bool, list[tuple[str, int]]],
+def test_the_order_of_a_claim_is_the_designs(
+    dry: dict[bool, tuple[list[tuple[str, int]], list[str]]],
 ) -> None:
-    """What is killed above is all of it: both moves, the copy, every fsync, and the commit."""
-    names = {across: Counter(name for name, _ in found) for across, found in points.items()}
+    """Each name is made durable before the next step counts on it; what was copied goes last."""
+    begin = [
+        "mkdir DAY/ID",
+        "fsync DAY",
+        "fsync DAY/ID/.document.json.TEMP",
+        "rename DAY/ID/.document.json.TEMP DAY/ID/document.json",
+        "fsync DAY/ID",
+        f"rename hot/{NAME} hot/.scanseal/ID",
+    ]
+    one, two = dry[False][1], dry[True][1]
 
-    # document.json, the private name, the original; across mounts the last is tried first.
-    assert (names[False]["rename"], names[True]["rename"]) == (3, 4)
-    for across in (False, True):
-        # document.json and the original; the day's folder, the document's twice, the hot folder.
-        assert names[across]["fsync"] >= 6
-        assert names[across]["fdatasync"] >= 1
-    assert names[True]["unlink"] > names[False]["unlink"]
-    assert min(map(len, points.values())) > 2 * POINTS
+    assert one[one.index("mkdir DAY/ID") :] == [
+        *begin,
+        "rename hot/.scanseal/ID DAY/ID/original.pdf",
+        "fsync DAY/ID/original.pdf",
+        "fsync DAY/ID",
+        "fsync hot",
+        "commit",
+    ]
+    assert two[two.index("mkdir DAY/ID") :] == [
+        *begin,
+        "rename hot/.scanseal/ID DAY/ID/original.pdf failed",
+        "fsync DAY/ID/.original.pdf.TEMP",
+        "rename DAY/ID/.original.pdf.TEMP DAY/ID/original.pdf",
+        "unlink DAY/ID/.original.pdf.TEMP failed",
+        "fsync DAY/ID",
+        "fsync hot",
+        "commit",
+        "unlink hot/.scanseal/ID",
+    ]
 
 
 @pytest.mark.parametrize("across", [False, True], ids=["one-mount", "two-mounts"])

@@ -15,6 +15,7 @@ import pytest
 
 from daemon.codes import CODES
 from daemon.document import State
+from daemon.intake import NotNow, Reason
 from daemon.spool import Spool
 from tests.intake import (
     BECOME,
@@ -204,8 +205,7 @@ def test_a_late_writer_settles_under_the_private_name(tmp_path: Path) -> None:
     async def work() -> None:
         async with watching(tmp_path, running=False) as here:
             path = drop(here, "late.pdf", b"%PDF-1.7 ")
-            private = here.hot / ".scanseal"
-            private.mkdir(mode=0o700)
+            private = _private(here)
             with scanning() as scanner:
                 await asyncio.to_thread(scanner.open, path, os.O_APPEND)
                 # What a claim leaves that was stopped at its second look.
@@ -225,6 +225,50 @@ def test_a_late_writer_settles_under_the_private_name(tmp_path: Path) -> None:
             assert document.id == own
             assert here.original(document) == b"%PDF-1.7 " + pdf()
             assert here.private() == []
+
+    run(work)
+
+
+def test_a_file_that_changed_since_it_was_listed_stays_in_the_hot_folder(tmp_path: Path) -> None:
+    """The look at the open file has to be the one that has settled: else it is not even moved."""
+
+    async def work() -> None:
+        async with watching(tmp_path, running=False) as here:
+            path = drop(here, "a.pdf", pdf())
+            door = here.stage._door
+            await asyncio.to_thread(door.look, rung=False)
+            await asyncio.sleep(SETTLE)
+            path.write_bytes(pdf(b"longer than before"))
+            with pytest.raises(NotNow) as caught:
+                await asyncio.to_thread(door.take, b"a.pdf", 0, "sure")
+            await asyncio.to_thread(door.stop)
+
+            assert caught.value.reason is Reason.QUIET
+            assert path.read_bytes() == pdf(b"longer than before")
+            assert here.private() == []
+
+    run(work)
+
+
+def test_a_private_file_nobody_knows_waits_like_a_new_one(tmp_path: Path) -> None:
+    """Without a document.json nothing tells how it looked: our own looks have to."""
+
+    async def work() -> None:
+        async with watching(tmp_path, running=False) as here:
+            own = "01999999-9999-7999-8999-999999999999"
+            drop(here, "a.pdf", pdf()).rename(_private(here) / own)
+            door = here.stage._door
+            await asyncio.to_thread(door.look, rung=False)
+            with pytest.raises(NotNow) as caught:
+                await asyncio.to_thread(door.resume, own, "sure")
+            still_there = here.private()
+            await asyncio.sleep(SETTLE)
+            claimed = await asyncio.to_thread(door.resume, own, "sure")
+            await asyncio.to_thread(door.stop)
+
+            assert caught.value.reason is Reason.QUIET
+            assert still_there == [here.hot / ".scanseal" / own]
+            assert (claimed.arrival.id, claimed.arrival.name) == (own, own.encode())
 
     run(work)
 
@@ -611,6 +655,12 @@ def test_the_stage_beats_while_there_is_nothing_to_do(tmp_path: Path) -> None:
             await asyncio.gather(task, return_exceptions=True)
 
     run(work)
+
+
+def _private(here: Here) -> Path:
+    folder = here.hot / ".scanseal"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 async def _done(value: object) -> object:

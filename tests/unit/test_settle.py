@@ -233,7 +233,8 @@ def test_what_is_no_regular_file_is_never_opened_for_good(tmp_path: Path) -> Non
     """A FIFO would block, a link leads elsewhere."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "scan.pdf").write_bytes(pdf())
+    (tmp_path / "link").symlink_to(tmp_path / "scan.pdf")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
         for name in ("fifo", "folder", "link", "socket"):
