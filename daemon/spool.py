@@ -284,28 +284,33 @@ class Spool(Reader):
     def release(self, document_id: str, person: str, now: datetime) -> tuple[str, ...]:
         """Let a person's word set things going again; return what was released.
 
-        The document if it is REFUSED or HELD, else each of its deliveries that is
+        The document if it is REFUSED or HELD, and each of its deliveries that is
         REFUSED. Never overrides a policy: the same rules are applied again.
         """
         document = self.known(document_id)
+        personal = {"person": person}
         released: list[str] = []
         with self._step(now) as step:
             if document.state in {State.REFUSED, State.HELD}:
-                personal = {"person": person}
                 moves.move_document(
                     step, document, Event.RELEASE, {}, personal, code="", tries=0, copy_due=0
                 )
-                # The last proof may have come while it was held: nobody looks at it again.
-                moves.file_if_proven(step, self, document_id)
                 released.append("document")
-            else:
-                for delivery in self.deliveries(document_id):
-                    if delivery.state is DeliveryState.REFUSED:
-                        personal = {"person": person}
-                        moves.move_delivery(
-                            step, delivery, DeliveryEvent.RELEASE, {}, personal, code="", reason=""
-                        )
-                        released.append(delivery.target)
+            for delivery in self.deliveries(document_id):
+                if delivery.state is DeliveryState.REFUSED:
+                    moves.move_delivery(
+                        step,
+                        delivery,
+                        DeliveryEvent.RELEASE,
+                        {},
+                        personal,
+                        code="",
+                        reason="",
+                        attempts=0,
+                    )
+                    released.append(delivery.target)
+            # The last proof may have come while it was held: nobody looks at it again.
+            moves.file_if_proven(step, self, document_id)
         if not released:
             raise PersonNeeded("nothing-to-release", f"{document_id} is {document.state}")
         return tuple(released)

@@ -295,6 +295,20 @@ def test_a_refused_delivery_is_released_into_doubt(spool: Spool) -> None:
     check(spool)
 
 
+def test_one_word_releases_a_held_document_and_its_refused_delivery(spool: Spool) -> None:
+    """Damage of our own copy does both; nobody should have to ask twice."""
+    document = frozen(spool, claimed(spool))
+    delivery = spool.begin_delivery(spool.delivery(document.id, "dms"), NOW)
+    held = spool.set_aside(document, "own-copy-damaged", "", NOW)
+    spool.reject(delivery, "own-copy-damaged", "", NOW)
+
+    assert spool.release(held.id, "uid 0", LATER) == ("document", "dms")
+
+    assert spool.document(document.id).state is State.FROZEN
+    assert spool.delivery(document.id, "dms").state is DeliveryState.SENDING
+    check(spool)
+
+
 @pytest.mark.parametrize("make", [claimed, frozen])
 def test_what_waits_for_nobody_cannot_be_released(
     spool: Spool, make: Callable[..., Document]
