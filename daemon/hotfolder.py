@@ -49,7 +49,7 @@ NO_EVENTS: Final = "hotfolder-events"
 LEFT_LYING: Final = "left-lying"
 SLICE_SECONDS: Final = 2.0
 """So long claims go on before the folder is looked at again, however many files wait."""
-LEAST_SECONDS: Final = 0.02
+LEAST_SECONDS: Final = 0.005
 """Between two looks lies at least this, and four times what a look takes."""
 PATIENCE_SECONDS: Final = 15.0
 """A folder that has not answered for so long is an alarm; an idle stage beats this often."""
@@ -97,6 +97,8 @@ class HotFolderStage:
         self._ticks = 0
         self._last: tuple[Pass, datetime] | None = None
         self._told: set[Reason] = set()
+        self._looking = 0.0
+        """How long the newest look took, with the way to the thread and back."""
         self._due = 0.0
         self._echo_until = 0.0
         self.claimed: Callable[[], None] = lambda: None
@@ -144,6 +146,7 @@ class HotFolderStage:
 
     async def _round(self, *, rung: bool) -> float:
         """Look and claim; return after how many seconds the next round is worth it."""
+        started = time.monotonic()
         try:
             found, deaf = await self._patiently(partial(self._door.look, rung=rung), listing=True)
         except NotNow as exc:
@@ -152,6 +155,7 @@ class HotFolderStage:
                 Reason.PERMISSION if permission else UNREADABLE, self._section.name, exc.detail
             )
             return self._section.rescan_seconds
+        self._looking = time.monotonic() - started
         self._last = found, self._clock()
         self._due = found.next_due
         self._tell(found, deaf)
@@ -242,9 +246,8 @@ class HotFolderStage:
 
     async def _rest(self, seconds: float) -> None:
         """Wait for *seconds* or until something happens; events come in bursts."""
-        looked = self._last[0].seconds if self._last else 0.0
         until = time.monotonic() + seconds
-        await asyncio.sleep(max(LEAST_SECONDS, 4 * looked))
+        await asyncio.sleep(max(LEAST_SECONDS, 4 * self._looking))
         while not self._wake.is_set() and (left := until - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, PATIENCE_SECONDS)):

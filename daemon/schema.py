@@ -106,6 +106,7 @@ def _first(db: sqlite_utils.Database) -> None:
         "CREATE INDEX delivery_done ON delivery(target, changed_at) WHERE state = 'delivered'",
         "CREATE INDEX delivery_step ON delivery(step) WHERE step != ''",
         "CREATE INDEX ledger_document ON ledger(document, seq)",
+        "CREATE INDEX ledger_at ON ledger(at)",
     ):
         db.execute(statement)
 

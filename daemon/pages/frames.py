@@ -49,10 +49,19 @@ def decoding() -> Iterator[None]:
         raise
     except UnidentifiedImageError:
         raise Refused("image-unsupported", "Pillow does not know this kind of image") from None
+    except OSError as exc:
+        if exc.errno is not None:
+            raise  # the disk's, not the image's
+        raise _broken(exc) from None
     # A library over hostile bytes: its plugins raise KeyError, struct.error, SyntaxError and more.
     except Exception as exc:  # noqa: BLE001
-        code = "file-incomplete" if "truncated" in str(exc) else "image-damaged"
-        raise Refused(code, f"Pillow raises {type(exc).__name__} over the image") from None
+        raise _broken(exc) from None
+
+
+def _broken(exc: Exception) -> Refused:
+    # What it says may quote the image: only its kind is passed on.
+    code = "file-incomplete" if "truncated" in str(exc) else "image-damaged"
+    return Refused(code, f"Pillow raises {type(exc).__name__} over the image")
 
 
 def opened(path: str, kind: str) -> Image.Image:

@@ -140,6 +140,8 @@ def _carried(file: IO[bytes], frame: Frame) -> Picture | None:
     directory = frame.directory
     if directory.count(STRIP_OFFSETS) != 1 or directory.count(TILES):
         return None
+    if directory.number(STRIP_COUNTS, 0) <= 0:
+        return None  # old writers left the length out where there was only one strip
     if directory.number(ROWS, frame.height) < frame.height or directory.number(PLANAR, 1) != 1:
         return None
     bits, samples = directory.numbers(BITS) or (1,), directory.number(SAMPLES, 1)

@@ -123,6 +123,8 @@ def _pictures(
         findings += found
         return tiff.pictures(file, source, pages)
     scan = png.scanned(file, size, limits.max_pixels)
+    with frames.opened(source, "png"):
+        pass  # what the comparison could not open later is refused now
     if scan.carried:
         return [png.carried(file, scan)]
     if scan.depth == 16:

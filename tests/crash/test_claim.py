@@ -354,6 +354,21 @@ def test_a_share_that_is_not_there_keeps_the_name_of_its_scan(tmp_path: Path) ->
     assert [document.id for document in documents] == [own_id]
 
 
+def test_a_private_file_that_waits_keeps_its_document_json(tmp_path: Path) -> None:
+    """It has changed since it was claimed: the stage lets it settle, and needs its name then."""
+    with places(tmp_path / "box", across=False) as root:
+        folder, own_id = claimed_without_row(root)
+        private = root / "hot" / ".scanseal" / own_id
+        (folder / "original.pdf").rename(private)
+        with private.open("ab") as file:
+            file.write(b"more")
+        documents, alarms = recovered(root)
+
+        assert (documents, alarms.now()) == ([], ())
+        assert private.read_bytes() == SCAN + b"more"
+        assert [path.name for path in folder.iterdir()] == ["document.json"]
+
+
 def test_an_original_that_grew_is_adopted_as_it_is(tmp_path: Path) -> None:
     """A writer that no lease told of: the second look counts, and document.json is put right."""
     with places(tmp_path / "box", across=False) as root:

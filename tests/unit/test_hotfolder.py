@@ -229,6 +229,25 @@ def test_a_late_writer_settles_under_the_private_name(tmp_path: Path) -> None:
     run(work)
 
 
+def test_scans_cross_from_one_mount_to_another(tmp_path: Path) -> None:
+    """As under systemd, where each folder is a mount of its own: copied, and nothing left behind."""
+
+    async def work() -> None:
+        with mounted(tmp_path / "hot"):
+            async with watching(tmp_path) as here:
+                for number in range(5):
+                    drop(here, f"{number}.pdf", pdf(b"%d" % number))
+                documents = await here.claimed(5)
+                await until(lambda: _done(here.private()), lambda left: not left)
+
+                assert {here.original(one) for one in documents} == {
+                    pdf(b"%d" % number) for number in range(5)
+                }
+                assert len(await here.documents()) == 5
+
+    run(work)
+
+
 def test_a_file_that_changed_since_it_was_listed_stays_in_the_hot_folder(tmp_path: Path) -> None:
     """The look at the open file has to be the one that has settled: else it is not even moved."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -366,6 +368,17 @@ def test_i4_a_gap_that_is_larger_than_the_contents_is_seen(tmp_path: Path) -> No
     assert differs(source, target, "pdf") == "seal-invalid"
 
 
+def test_i4_a_byte_range_that_stops_short_is_seen(tmp_path: Path) -> None:
+    """The last byte would be free to be any."""
+    source, target, reply = sealed(tmp_path, pdf())
+    rest = reply["size"] - reply["gap_end"]
+    changed(
+        target, b" %d %d " % (reply["gap_end"], rest), b" %d %d " % (reply["gap_end"], rest - 1)
+    )
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
 def test_i4_two_signatures_are_one_too_many(tmp_path: Path) -> None:
     """Which of them would count is for a validator to guess."""
 
@@ -410,6 +423,13 @@ def empty() -> EmptySignature:
         name="n",
         reason="r",
     )
+
+
+def test_the_signing_time_is_written_in_utc() -> None:
+    """A validator in another zone has to read the same moment."""
+    local = samples.SEALED_AT.astimezone(timezone(timedelta(hours=5)))
+
+    assert b"/M (D:20261122100021Z)" in replace(empty(), sealed_at=local).rest
 
 
 def settled(folder: Path, data: bytes, signature: EmptySignature) -> placeholder.Gap:

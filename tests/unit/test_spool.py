@@ -422,6 +422,17 @@ def test_a_line_about_the_box_names_no_document(spool: Spool) -> None:
     check(spool)
 
 
+def test_a_clock_that_went_back_stays_caught(spool: Spool) -> None:
+    """Each start and each claim writes a line: by the last one's time the gate would open again."""
+    spool.started("boot", LATER)
+    spool.stopped(LATER)
+
+    spool.started("boot", NOW)
+    claimed(spool)
+
+    assert spool.newest_line_at() == LATER
+
+
 def test_the_ledger_remembers_each_document(spool: Spool) -> None:
     """At start: a folder without a row whose id has a line is no new scan."""
     document = claimed(spool)
