@@ -34,7 +34,8 @@ class Systemd:
         if address.startswith("@"):
             address = "\0" + address[1:]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)  # one that is deaf has a full queue, and we have a loop to turn
+            # One that is deaf has a full queue, and we have a loop to turn.
+            sender.setblocking(False)
             try:
                 sender.connect(address)
                 sender.sendall("\n".join(lines).encode())
