@@ -127,6 +127,8 @@ async def _request(reader: asyncio.StreamReader) -> dict[str, Any]:
     bad = PersonNeeded("bad-request", "that is not a request")
     try:
         request = json.loads(await reader.readline())
+        # JSON can say half a character (an argument that was no UTF-8); the ledger cannot.
+        json.dumps(request, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise bad from None
     if not isinstance(request, dict):

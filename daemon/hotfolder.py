@@ -51,6 +51,8 @@ SLICE_SECONDS: Final = 2.0
 """So long claims go on before the folder is looked at again, however many files wait."""
 LEAST_SECONDS: Final = 0.005
 """Between two looks lies at least this, and four times what a look takes."""
+ECHO_LOOK_SECONDS: Final = 0.025
+"""After a claim events come late (see bell): for that while we look this often by ourselves."""
 PATIENCE_SECONDS: Final = 15.0
 """A folder that has not answered for so long is an alarm; an idle stage beats this often."""
 FINISH_SECONDS: Final = 10.0
@@ -169,7 +171,7 @@ class HotFolderStage:
             await _to_the_end(self._take(name, clock))
         now = time.monotonic()
         if now < self._echo_until:
-            return 0.0
+            return ECHO_LOOK_SECONDS
         return min(self._due - now, self._section.rescan_seconds)
 
     async def _take(self, name: bytes, clock: str) -> None:

@@ -44,7 +44,8 @@ def to_journal() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # Python's own hooks would write the message of the error beside it.
+    # Python's own hooks would write the message of the error beside it; so would logging.
+    logging.raiseExceptions = False
     sys.excepthook = _uncaught
     sys.unraisablehook = lambda found: _uncaught(
         found.exc_type, found.exc_value, found.exc_traceback

@@ -172,7 +172,7 @@ def places(root: Path, *, across: bool) -> Iterator[Path]:
 
 def order_of(lines: list[str], root: Path) -> list[str]:
     """Return what a claim did to names and to the disk, in order, in the words of the design."""
-    found = []
+    found: list[str] = []
     for line in lines:
         call = re.match(r"\d+\s+(mkdir|rename|fsync|fdatasync|unlink)\((.*)\)\s+= (\S+)", line)
         if call is None:

@@ -484,11 +484,21 @@ def test_a_dms_and_an_archive_are_needed(tmp_path: Path) -> None:
     )
 
 
-def test_a_broken_target_is_not_called_a_missing_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ('path = "/srv/archive"', 'path = "archive"', "path: must be an absolute path"),
+        ('role = "archive"', 'role = "archiv"', "role: must be dms or archive (got 'archiv')"),
+        ('role = "archive"', "", "role: is missing"),
+    ],
+)
+def test_a_broken_target_is_not_called_a_missing_one(
+    tmp_path: Path, old: str, new: str, wanted: str
+) -> None:
     """One mistake, one line."""
-    (found,) = problems(tmp_path, GOOD.replace('path = "/srv/archive"', 'path = "archive"'))
+    (found,) = problems(tmp_path, GOOD.replace(old, new))
 
-    assert found == "[[target]] archive: path: must be an absolute path (got 'archive')"
+    assert found.startswith(f"[[target]] archive: {wanted}")
 
 
 json_like = st.recursive(

@@ -197,6 +197,7 @@ def test_an_unknown_command_is_named_as_such(tmp_path: Path) -> None:
         b'{"command": "echo", "arguments": []}\n',
         b'{"command": "echo", "arguments": "x"}\n',
         b'{"command": "echo"',
+        b'{"command": "echo", "arguments": {"reason": "\\udcff"}}\n',  # argv was no UTF-8
         b"[" * 100_000 + b"\n",
         b"x" * (MAX_LINE + 10) + b"\n",
     ],

@@ -25,6 +25,7 @@ ROWS = (
     "magic",
     "alarms",
     "lifecycle",
+    "sections",
     "config",
     "clock",
     # the process and its surroundings

@@ -48,6 +48,9 @@ def logged():
     except OSError:
         logging.getLogger("sealer").exception("stage-failed stage=sealer")
 
+def logged_with_the_wrong_format():
+    logging.getLogger("sync").warning("size=%d", name)
+
 def several_lines():
     logging.getLogger("sync").warning("one\\ntwo\\r\\x1b[31mthree\\u2028four")
 
@@ -95,6 +98,13 @@ def test_a_message_is_one_line_whatever_is_in_it() -> None:
     lines, _ = journal("several_lines")
 
     assert lines == ["<4>at=sync one two  [31mthree four"]
+
+
+def test_a_message_that_cannot_be_made_is_not_shown_in_parts() -> None:
+    """Python's logging would print what it could not format, and where, in many lines."""
+    lines, _ = journal("logged_with_the_wrong_format")
+
+    assert lines == []
 
 
 def test_an_interrupt_is_no_error() -> None:

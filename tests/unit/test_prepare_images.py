@@ -144,12 +144,15 @@ def test_i11_an_image_is_turned_by_its_page_not_in_its_pixels(
 def test_a_page_is_as_large_as_the_resolution_says(tmp_path: Path) -> None:
     """JFIF counts per inch or per centimetre, PNG per metre."""
     sizes = []
-    for scan in (jpeg(dpi=(150, 150)), png(dpi=(150, 150)), tiff(drawn("1"), dpi=(150, 150))):
+    inches = jpeg(dpi=(59, 59))
+    assert inches[13] == 1
+    centimetres = inches[:13] + b"\2" + inches[14:]
+    for scan in (centimetres, png(dpi=(150, 150)), tiff(drawn("1"), dpi=(150, 150))):
         _, target, _ = prepared(tmp_path, scan)
         with pikepdf.open(target) as made:
             sizes.append([round(float(edge), 1) for edge in made.pages[0].obj.MediaBox])
 
-    assert sizes == [[0, 0, 28.8, 40.3]] * 3
+    assert sizes == [[0, 0, 28.8, 40.4], [0, 0, 28.8, 40.3], [0, 0, 28.8, 40.3]]
 
 
 @pytest.mark.parametrize(
@@ -432,6 +435,7 @@ assert LOOP != G4_PAGE
         (jpeg().replace(b"\xff\xc4\0\x1f\0", b"\xff\xc4\0\x1f\xff"), "image-damaged"),
         (png()[:-20], "file-incomplete"),
         (damaged(png()), "image-damaged"),
+        (png().replace(b"pHYs\0", b"pHYs\1"), "image-damaged"),
         (a_png(header(2, 2), b"\0" * 13), "image-damaged"),
         (a_png(header(2, 2), b"\0" * 15), "image-damaged"),
         (a_png(header(2, 2, depth=3), b"\0" * 14), "image-damaged"),

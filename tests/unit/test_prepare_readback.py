@@ -165,12 +165,21 @@ def test_a_form_may_only_grow_by_our_field(tmp_path: Path) -> None:
     assert differs(source, other, "pdf") == "pages-differ"
 
 
-def test_links_that_lead_to_another_page_are_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda link, pages: link.Dest.__setitem__(0, pages[0].obj),
+        lambda link, _: link.Dest.append(9),
+        lambda link, _: link.Dest.__delitem__(1),
+        lambda link, _: link.Dest.__setitem__(1, Name.XYZ),
+    ],
+)
+def test_links_that_lead_elsewhere_are_seen(tmp_path: Path, change: Any) -> None:
     """References count by what they lead to, not by their numbers."""
 
     def elsewhere(made: pikepdf.Pdf) -> None:
         samples.add_form(made)
-        made.pages[0].obj.Annots[1].Dest[0] = made.pages[0].obj
+        change(made.pages[0].obj.Annots[1], made.pages)
 
     source, target, _ = sealed(tmp_path, pdf(2, change=samples.add_form))
     _, other, _ = sealed(tmp_path, pdf(2, change=elsewhere))
@@ -377,6 +386,68 @@ def test_i4_a_byte_range_that_stops_short_is_seen(tmp_path: Path) -> None:
     )
 
     assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_a_table_that_leads_to_an_older_one_is_seen(tmp_path: Path) -> None:
+    """The older table may hide anywhere, here in a page; readers would merge the two."""
+    older = b"xref\n0 1\n0000000000 65535 f \ntrailer << /Size 1 >>\n"
+
+    def hidden(made: pikepdf.Pdf) -> None:
+        made.docinfo["/Title"] = "x"
+        made.pages[0].obj.Contents = made.make_stream(older)
+
+    source, target, _ = sealed(tmp_path, pdf(change=hidden))
+    data = target.read_bytes()
+    (info,) = re.findall(rb"trailer << (/Info \d+ 0 R)", data)
+    changed(target, info, (b"/Prev %d" % data.index(older)).ljust(len(info)))
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_i4_a_certification_of_something_else_is_seen(tmp_path: Path) -> None:
+    """Catalog and signature have to name each other."""
+    source, target, _ = sealed(tmp_path, pdf())
+    (number,) = re.findall(rb"/Perms << /DocMDP (\d) 0 R", target.read_bytes())
+    changed(target, b"/DocMDP %b 0 R" % number, b"/DocMDP %d 0 R" % (int(number) % 9 + 1))
+
+    assert differs(source, target, "pdf") == "seal-invalid"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [rb"/Annots \[ (\d+ 0 R).*? (\d+ 0 R) \] /Contents", rb"/Fields \[ (\d+ 0 R) (\d+ 0 R) \]"],
+)
+@pytest.mark.parametrize("twice", [0, 1])
+def test_what_was_there_and_our_field_are_each_in_their_place(
+    tmp_path: Path, place: bytes, twice: int
+) -> None:
+    """A page, or a form, that has the one twice has not the other."""
+    source, target, _ = sealed(tmp_path, pdf(change=samples.add_form))
+    data = target.read_bytes()
+    found = re.search(place, data, re.DOTALL)
+    assert found is not None
+    old, new = found[2 - twice], found[1 + twice]
+    at = found.start(2 - twice)
+    assert len(old) == len(new)
+    target.write_bytes(data[:at] + new + data[at + len(old) :])
+
+    assert differs(source, target, "pdf") in {"pages-differ", "seal-invalid"}
+
+
+def test_values_count_wherever_they_stand(tmp_path: Path) -> None:
+    """A text of its own object is compared as text, not by its object's number."""
+
+    def with_text(text: bytes) -> bytes:
+        entries = b"<< /X [ 4 0 R 5 0 R 6 0 R ] >>"
+        return handmade(
+            {**PAGE, 3: PAGE[3].replace(b"<< >>", entries), 4: b"(%b)" % text, 5: b"7", 6: b"/N"}
+        )
+
+    source, target, _ = sealed(tmp_path, with_text(b"one"))
+    _, other, _ = sealed(tmp_path, with_text(b"two"))
+
+    assert read_back(source, target, "pdf")["images"] == 1
+    assert differs(source, other, "pdf") == "pages-differ"
 
 
 def test_i4_two_signatures_are_one_too_many(tmp_path: Path) -> None:
