@@ -111,12 +111,13 @@ class Service:
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
-        known = {target.name for target in config.targets}
-        if missing := sorted(await spool(Spool.open_targets) - known):
+        if missing := sorted(await spool(Spool.open_targets) - {t.name for t in config.targets}):
             raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
         for document_id in await spool(Spool.started, _boot_id(), now()):
             log.warning("unclean-end document=%s", document_id)
         await recover(config, spool, self._alarms, now)
+        if missing := sorted(await spool(Spool.open_profiles) - config.profiles.keys()):
+            raise ConfigError(tuple(f"[profile.{name}] has documents to seal" for name in missing))
         box_id = await spool(Spool.box_id)
         parts = Parts(config)
         parts.pages = pages = _page_workers(config)

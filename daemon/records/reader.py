@@ -127,6 +127,16 @@ class Reader:
             )
         }
 
+    def open_profiles(self) -> set[str]:
+        """Return the profiles that documents before their manifest name: they are still needed."""
+        return {
+            profile
+            for (profile,) in self._db.execute(
+                "SELECT DISTINCT profile FROM document WHERE state IN"
+                " ('claimed','waiting','refused','sealed','stamped','held')"
+            )
+        }
+
     def unsealed_bytes(self) -> int:
         """Return the size of all originals that have no seal yet."""
         row = self._db.execute(

@@ -200,3 +200,31 @@ def test_release_and_discard_are_a_persons_word(make_box: Callable[..., Box]) ->
         personal = [row[0] for row in db.execute("SELECT content FROM personal")]
     assert any("uid " in text and "test page" in text for text in personal)
     assert (box.folder(document) / "original.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('[[target]]\nname = "archive"', '[[target]]\nname = "other"', "[[target]] archive"),
+        ("[profile.post]", "[profile.other]", "[profile.post]"),
+    ],
+)
+def test_a_configuration_that_forgets_what_is_on_its_way_is_refused(
+    make_box: Callable[..., Box], drawn: dict[str, Path], old: str, new: str, said: str
+) -> None:
+    """A target with open deliveries, a profile with unsealed documents: exit code 78, named."""
+    box = make_box(key="" if "target" in said else "no-such-key")
+    (box.root / "archive").rmdir()
+    box.start()
+    box.drop(drawn["brief.pdf"])
+    state = State.FROZEN if "target" in said else State.CLAIMED
+    box.wait(lambda: [d.state for d in box.documents()] == [state], state)
+    assert box.stop() == 0
+    text = box.config.read_text().replace(old, new)
+    box.config.write_text(
+        text.replace('profile = "post"', 'profile = "other"') if "other]" in new else text
+    )
+
+    refused = box.command("run")
+    assert refused.returncode == 78
+    assert said in refused.stderr
