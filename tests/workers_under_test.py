@@ -136,11 +136,11 @@ def lie(argument: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def answer_twice(_: dict[str, Any]) -> dict[str, Any]:
+def answer_twice(argument: dict[str, Any]) -> dict[str, Any]:
     """Answer this task, and once more when nobody has asked."""
     (fd,) = _replies()
-    for reply in ({"result": "mine"}, {"result": "late"}):
-        body = json.dumps(reply).encode()
+    for text in (json.dumps({"result": "mine"}), argument["more"]):
+        body = text.encode()
         os.write(fd, HEADER.pack(len(body)) + body)
     time.sleep(600)
     return {}

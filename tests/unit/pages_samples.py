@@ -8,11 +8,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pikepdf
+import pytest
 from pikepdf import Array, Dictionary, Name
 from PIL import Image, ImageDraw, TiffImagePlugin
 
 from daemon import prepare, transfernote
 from daemon.document import utc_time
+from daemon.errors import PermanentError
+from daemon.pages.signature import EmptySignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +43,7 @@ NOTE = transfernote.TransferNote(
 )
 SEALED_AT = utc_time(NOTE.sealed_at)
 G4: dict[str, Any] = {"compression": "group4"}
+CMS = b"\x30\x82" + bytes(range(200))
 _names = itertools.count()
 
 
@@ -61,7 +65,7 @@ def drawn(mode: str = "RGB", size: tuple[int, int] = SIZE, text: str = "Scan") -
         return image
     if mode == "I;16":
         wide = Image.new("I", size)
-        wide.putdata([value * 257 for value in image.convert("L").tobytes()])
+        wide.putdata([value * 200 + 7 for value in image.convert("L").tobytes()])
         return wide.convert("I;16")
     return image.convert(mode)
 
@@ -222,3 +226,33 @@ def read_back(
             "max_pixels": max_pixels,
         }
     )
+
+
+def sealed(folder: Path, scan: bytes, **changes: Any) -> tuple[Path, Path, dict[str, Any]]:
+    """Prepare *scan* and put something into the gap, as the main process does."""
+    source, target, reply = prepared(folder, scan, **changes)
+    room = reply["gap_end"] - reply["gap_start"] - 2
+    with target.open("r+b") as file:
+        file.seek(reply["gap_start"] + 1)
+        file.write(CMS.hex().encode().ljust(room, b"0"))
+    return source, target, reply
+
+
+def differs(original: Path, candidate: Path, kind: str) -> str:
+    """Return the code by which the read-back refuses the *candidate*, which it has to."""
+    with pytest.raises(PermanentError) as caught:
+        read_back(original, candidate, kind)
+    return caught.value.code
+
+
+def changed(target: Path, old: bytes, new: bytes) -> None:
+    """Change the sealed file in place; its length stays, so its table stays right."""
+    data = target.read_bytes()
+    assert len(old) == len(new)
+    assert data.count(old) >= 1
+    target.write_bytes(data.replace(old, new))
+
+
+def empty() -> EmptySignature:
+    """Return a small empty signature."""
+    return EmptySignature(reserve=64, permissions=1, sealed_at=SEALED_AT, name="n", reason="r")

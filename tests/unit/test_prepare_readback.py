@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from datetime import timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pikepdf
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Name
 
-from daemon.document import CHUNK, Digest
-from daemon.errors import DaemonError, PermanentError
-from daemon.pages import placeholder
-from daemon.pages.signature import EmptySignature
+from daemon.document import Digest
 from daemon.prepare import ReadBack
 from daemon.workers import typed
 from tests.unit import pages_samples as samples
 from tests.unit.pages_samples import (
     PAGE,
-    drawn,
+    changed,
+    differs,
     handmade,
-    jpeg,
     pdf,
-    png,
-    prepared,
     read_back,
-    tiff,
+    sealed,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Change = Callable[[pikepdf.Pdf], object]
-
-CMS = b"\x30\x82" + bytes(range(200))
-
-
-def sealed(folder: Path, scan: bytes, **changes: Any) -> tuple[Path, Path, dict[str, Any]]:
-    """Prepare *scan* and put something into the gap, as the main process does."""
-    source, target, reply = prepared(folder, scan, **changes)
-    room = reply["gap_end"] - reply["gap_start"] - 2
-    with target.open("r+b") as file:
-        file.seek(reply["gap_start"] + 1)
-        file.write(CMS.hex().encode().ljust(room, b"0"))
-    return source, target, reply
-
-
-def differs(original: Path, candidate: Path, kind: str) -> str:
-    with pytest.raises(PermanentError) as caught:
-        read_back(original, candidate, kind)
-    return caught.value.code
 
 
 def test_it_tells_what_the_file_says_of_its_seal(tmp_path: Path) -> None:
@@ -70,7 +43,7 @@ def test_it_tells_what_the_file_says_of_its_seal(tmp_path: Path) -> None:
         reply["gap_end"],
         reply["size"] - reply["gap_end"],
     )
-    assert found.contents == Digest.of(CMS.ljust(1024, b"\0"))
+    assert found.contents == Digest.of(samples.CMS.ljust(1024, b"\0"))
     assert (found.images, found.compared, found.permissions) == (2, "streams", 1)
 
 
@@ -201,119 +174,6 @@ def test_pages_that_refer_to_each_other_and_to_the_catalog_are_walked_once(
     source, target, _ = sealed(tmp_path, handmade(objects))
 
     assert read_back(source, target, "pdf")["images"] == 1
-
-
-IMAGES = {
-    "jpeg": (jpeg(text="one"), jpeg(text="two")),
-    "jpeg, turned": (jpeg(), jpeg(exif=samples.exif(6))),
-    "jpeg, mirrored": (jpeg(), jpeg(exif=samples.exif(2))),
-    "jpeg, other colours": (jpeg("RGB"), jpeg("L")),
-    "png": (png("RGB"), png("L")),
-    "png, turned": (png("RGB"), png("RGB", exif=samples.exif(3))),
-    "png, other palette": (
-        samples.encoded(drawn("P"), "PNG"),
-        samples.encoded(drawn("P").convert("RGB").quantize(7), "PNG"),
-    ),
-    "png, transparent": (png("RGBA"), png("RGB")),
-    "fax": (
-        tiff(drawn("1", text="one"), compression="group4"),
-        tiff(drawn("1", text="two"), compression="group4"),
-    ),
-    "fax, black for white": (
-        tiff(drawn("1"), compression="group4", tags={262: 0}),
-        tiff(drawn("1"), compression="group4", tags={262: 1}),
-    ),
-    "fax, turned": (
-        tiff(drawn("1"), compression="group4"),
-        tiff(drawn("1"), compression="group4", tags={274: 8}),
-    ),
-    "fax, a page less": (
-        tiff(drawn("1"), drawn("1"), compression="group4"),
-        tiff(drawn("1"), compression="group4"),
-    ),
-    "pixels": (
-        tiff(drawn("L", text="one"), compression="tiff_lzw"),
-        tiff(drawn("L", text="two"), compression="tiff_lzw"),
-    ),
-    "pixels, other mode": (
-        tiff(drawn("L"), compression="tiff_lzw"),
-        tiff(drawn("RGB"), compression="tiff_lzw"),
-    ),
-    "pixels, turned": (
-        tiff(drawn("L"), compression="tiff_lzw"),
-        tiff(drawn("L"), compression="tiff_lzw", tags={274: 3}),
-    ),
-    "pixels, swapped": (
-        tiff(drawn("L", text="a"), drawn("L", text="b"), compression="tiff_lzw"),
-        tiff(drawn("L", text="b"), drawn("L", text="a"), compression="tiff_lzw"),
-    ),
-    "carried or not": (
-        tiff(drawn("1"), compression="group4"),
-        tiff(drawn("1"), compression="tiff_lzw"),
-    ),
-    "jpeg in a tiff": (
-        tiff(drawn("RGB", text="one"), compression="jpeg"),
-        tiff(drawn("RGB", text="two"), compression="jpeg"),
-    ),
-}
-
-
-@pytest.mark.parametrize("what", [what for what in IMAGES if what != "carried or not"])
-def test_i4_i11_a_wrapped_image_that_is_not_the_original_is_seen(tmp_path: Path, what: str) -> None:
-    """Streams, samples, colours, order, number, and which way is up."""
-    one, two = (sealed(tmp_path, scan) for scan in IMAGES[what])
-
-    assert read_back(one[0], one[1], one[2]["kind"])["permissions"] == 1
-    assert differs(one[0], two[1], one[2]["kind"]) == "pages-differ"
-    assert differs(two[0], one[1], two[2]["kind"]) == "pages-differ"
-
-
-def changed(target: Path, old: bytes, new: bytes) -> None:
-    """Change the sealed file in place; its length stays, so its table stays right."""
-    data = target.read_bytes()
-    assert len(old) == len(new)
-    assert data.count(old) >= 1
-    target.write_bytes(data.replace(old, new))
-
-
-@pytest.mark.parametrize(
-    ("scan", "old", "new"),
-    [
-        (jpeg("CMYK"), b"/Decode [ 1 0 1 0 1 0 1 0 ]", b"/Decodf [ 1 0 1 0 1 0 1 0 ]"),
-        (jpeg(), b"/DeviceRGB", b"/CalRGB111"),
-        (jpeg(), b"q\n60 0 0 84 0 0 cm", b"q\n60 0 0 84 9 0 cm"),
-        (jpeg(), b"q\n60 0 0 84 0 0 cm", b"q\n-0 0 0 84 0 0 cm"),
-        (jpeg(), b"/Im Do\nQ", b"/Im Do\nB"),
-        (jpeg(), b"/MediaBox [ 0 0 60 84 ]", b"/MediaBox [ 0 0 60 42 ]"),
-        (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotatf 90"),
-        (jpeg(exif=samples.exif(6)), b"/Rotate 90", b"/Rotate 00"),
-        (jpeg(), b"/Metadata ", b"/MetadatX "),
-        (jpeg(), b"/Subtype /Image", b"/ImageMask true"),
-        (png(), b"/Predictor 15", b"/Predictor 10"),
-        (png(), b"/Columns 60", b"/Columns 61"),
-        (png(), b"/BitsPerComponent 8", b"/BitsPerComponent 4"),
-        (png("RGBA"), b"/SMask 5 0 R", b"/SMasl 5 0 R"),
-        (tiff(drawn("1"), **samples.G4), b"/K -1", b"/K  0"),
-        (tiff(drawn("1"), **samples.G4), b"/BlackIs1 true ", b"/BlackIs1 false"),
-        (tiff(drawn("1"), **samples.G4), b"/Columns 60", b"/Columns 59"),
-        (tiff(drawn("L"), compression="raw"), b"/BitsPerComponent 8", b"/BitsPerComponent 1"),
-        (tiff(drawn("L"), compression="raw"), b"/Height 84", b"/Height 83"),
-        (tiff(drawn("L"), compression="raw"), b"/DeviceGray", b"/DeviceCMYK"),
-    ],
-)
-def test_i11_a_page_that_describes_its_image_otherwise_is_seen(
-    tmp_path: Path, scan: bytes, old: bytes, new: bytes
-) -> None:
-    """The stream is the same; what is said about it makes other pixels, or another place."""
-    source, target, reply = sealed(tmp_path, scan)
-    if old == b"/BlackIs1 true ":
-        changed(target, b"/BlackIs1 true", b"/BlackIs1 null")
-    else:
-        changed(target, old, new)
-
-    with pytest.raises(DaemonError) as caught:
-        read_back(source, target, reply["kind"])
-    assert caught.value.code in {"pages-differ", "image-damaged"}
 
 
 @pytest.mark.parametrize(
@@ -469,115 +329,3 @@ def test_a_sealed_file_that_was_damaged_on_disk_is_seen(tmp_path: Path) -> None:
     changed(target, b"\nendobj\nxref", b"\nendxxj\nxref")
 
     assert differs(source, target, "pdf") == "seal-invalid"
-
-
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-def test_i4_i11_no_bit_outside_the_gap_changes_unseen_where_pages_are(
-    tmp_path: Path, place: float, bit: int
-) -> None:
-    """Every bit of every page's stream and dictionary counts; the digest covers the rest."""
-    source, target, reply = sealed(tmp_path, tiff(drawn("1"), **samples.G4))
-    data = bytearray(target.read_bytes())
-    start, end = data.index(b"stream\n") + 7, data.index(b"\nendstream")
-    data[start + int(place * (end - start))] ^= 1 << bit
-    target.write_bytes(data)
-
-    assert differs(source, target, reply["kind"]) == "pages-differ"
-
-
-def empty() -> EmptySignature:
-    return EmptySignature(
-        reserve=64,
-        permissions=1,
-        sealed_at=samples.SEALED_AT,
-        name="n",
-        reason="r",
-    )
-
-
-def test_the_signing_time_is_written_in_utc() -> None:
-    """A validator in another zone has to read the same moment."""
-    local = samples.SEALED_AT.astimezone(timezone(timedelta(hours=5)))
-
-    assert b"/M (D:20261122100021Z)" in replace(empty(), sealed_at=local).rest
-
-
-def settled(folder: Path, data: bytes, signature: EmptySignature) -> placeholder.Gap:
-    path = folder / "written"
-    path.write_bytes(data)
-    with path.open("r+b", buffering=0) as file:
-        return placeholder.settle(file.fileno(), signature)
-
-
-def test_a_placeholder_that_occurs_twice_is_not_chosen_between(tmp_path: Path) -> None:
-    """128 random bits do not repeat by chance: something copied them."""
-    signature = empty()
-    twice = {**PAGE, 4: signature.source, 5: signature.source}
-
-    with pytest.raises(placeholder.NotFoundInOutput, match="2 times"):
-        settled(tmp_path, handmade(twice), signature)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        b"<< /A %b >>",
-        b"<< /Length 3000 >>\nstream\n4 0 obj\n%b\nendstream",
-        b"(\n4 0 obj\n%b)",
-        b" %b",
-    ],
-)
-def test_a_placeholder_that_is_no_object_of_its_own_is_refused(
-    tmp_path: Path, source: bytes
-) -> None:
-    """It has to begin where the table says that an object begins."""
-    signature = empty()
-
-    with pytest.raises(placeholder.NotFoundInOutput):
-        settled(tmp_path, handmade({**PAGE, 4: source % signature.source}), signature)
-
-
-def test_a_placeholder_is_found_across_the_pieces_that_a_file_is_read_in(tmp_path: Path) -> None:
-    """Files are read a megabyte at a time, and the mark may lie on the border."""
-    signature = empty()
-    for shift in range(0, 64, 7):
-        before = b"<< /Length %d >>\nstream\n%b\nendstream"
-        fill = CHUNK - 350 - shift
-        objects = {**PAGE, 4: before % (fill, b"x" * fill), 5: signature.source}
-        data = handmade(objects)
-
-        gap = settled(tmp_path, data, signature)
-
-        assert data[gap.start : gap.start + 33] == b"<" + signature.mark.hex().encode()
-        assert gap.end - gap.start == 2 * 64 + 2
-        assert gap.size == len(data)
-
-
-@pytest.mark.parametrize("ending", [b"", b"\n", b"startxref\n9\n%%EOF\n"])
-def test_an_end_that_nobody_wrote_is_refused(tmp_path: Path, ending: bytes) -> None:
-    """The table is found by the last lines; if these are not ours, neither is the rest."""
-    signature = empty()
-    data = handmade({**PAGE, 4: signature.source})
-    data = data + ending if ending else data[:-1]
-
-    with pytest.raises(placeholder.NotFoundInOutput):
-        settled(tmp_path, data, signature)
-
-
-def test_the_byte_range_takes_the_room_that_was_kept_for_it(tmp_path: Path) -> None:
-    """Nothing moves: the offsets in the table stay true."""
-    signature = empty()
-    data = handmade({**PAGE, 4: signature.source})
-
-    gap = settled(tmp_path, data, signature)
-
-    written = (tmp_path / "written").read_bytes()
-    assert len(written) == len(data)
-    (numbers,) = re.findall(rb"/ByteRange \[ ([\d ]+?) +\] /Contents", written)
-    assert [int(number) for number in numbers.split()] == [
-        0,
-        gap.start,
-        gap.end,
-        gap.size - gap.end,
-    ]

@@ -182,7 +182,7 @@ def test_whatever_is_called_in_whatever_order_everything_agrees(tmp_path: Path) 
         folder = tmp_path
 
     Here.TestCase.settings = settings(
-        max_examples=15,
+        max_examples=40,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -476,8 +476,9 @@ def test_an_answer_to_the_task_before_is_nobodys_death(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with worker(tmp_path) as made:
-            for _ in range(2):
-                assert await made.call("answer_twice", {}, seconds=SOON) == "mine"
+            for more in ('{"result": "late"}', "not JSON"):
+                said = await made.call("answer_twice", {"more": more}, seconds=SOON)
+                assert said == "mine"
             assert (await made.call("echo", {"n": 2}, seconds=SOON))["n"] == 2
 
     asyncio.run(main())
