@@ -40,6 +40,7 @@ demo: .venv/runtime.stamp
 	$(BIN)/python -m contrib.demo.run $(FILES)
 
 clean-demo:
+	@mkdir -p demo && flock -n demo/lock true || { echo "a demo is running: end it with Ctrl-C first"; exit 1; }
 	rm -rf demo
 
 check: .venv/dev.stamp

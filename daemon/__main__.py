@@ -28,6 +28,7 @@ GOOD: Final = 0
 WRONG: Final = 1
 DAMAGED: Final = os.EX_IOERR
 BAD_CONFIG: Final = os.EX_CONFIG
+ID_HELP: Final = "the whole id, as the page and the rejected file's text show it"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DAMAGED
     except DaemonError as exc:
         _explain(exc)
+        return WRONG
+    except PermissionError as exc:
+        print(
+            f"not-allowed: {exc.filename}: {exc.strerror}\n"
+            f"This user may not read it. Run it as the service's user: "
+            f"sudo -u scanseal scanseal ...",
+            file=sys.stderr,
+        )
         return WRONG
 
 
@@ -81,20 +90,30 @@ def _parser() -> argparse.ArgumentParser:
     status = command("status", "Ask the running service how it is doing.", _status)
     status.add_argument("--json", action="store_true", help="the whole snapshot as JSON")
     verify = command("verify", "Say who sealed a file, and whether the seal holds.", _verify)
-    verify.add_argument("files", nargs="+", type=Path, metavar="FILE")
     verify.add_argument(
-        "--trust", type=Path, metavar="PEM", help="trust these certificates instead"
+        "files", nargs="+", type=Path, metavar="FILE", help="a PDF; several may be named"
+    )
+    verify.add_argument(
+        "--trust",
+        type=Path,
+        metavar="PEM",
+        help="trust these certificates instead of [hsm] chain; then no configuration is needed",
     )
     verify.add_argument("--language", choices=("de", "en"), help="of the report")
     release = command(
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
-    release.add_argument("id", metavar="ID")
+    release.add_argument("id", metavar="ID", help=ID_HELP)
     discard = command(
         "discard", "Give up a refused document; its bytes are kept for a while.", _discard
     )
-    discard.add_argument("id", metavar="ID")
-    discard.add_argument("--reason", required=True, metavar="TEXT")
+    discard.add_argument("id", metavar="ID", help=ID_HELP)
+    discard.add_argument(
+        "--reason",
+        required=True,
+        metavar="TEXT",
+        help="why; goes into the ledger (1 to 1000 letters)",
+    )
     ledger = commands.add_parser(
         "ledger", help="The custody ledger.", description="The custody ledger."
     )
@@ -131,7 +150,11 @@ def _check(options: argparse.Namespace) -> int:
     for finding in findings:
         print(f"  {'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.text}")
     good = all(finding.good for finding in findings)
-    print("The configuration can be used." if good else "Something has to be mended first.")
+    print(
+        "Nothing speaks against it; token, PIN and broker are tried at the start."
+        if good
+        else "Something has to be mended first."
+    )
     return GOOD if good else BAD_CONFIG
 
 
@@ -198,6 +221,8 @@ def _ledger_verify(options: argparse.Namespace) -> int:
     loaded = config.load(options.config)
     head = compare(loaded.state_dir)
     print(f"The ledger is whole: {head.seq} lines, newest hash {head.hash}")
+    if not (loaded.state_dir / "spool.db").exists():
+        print("Its files alone were checked: there is no spool.db to compare them with.")
     return GOOD
 
 

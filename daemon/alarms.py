@@ -8,12 +8,15 @@ values hold no personal data: they go out over MQTT as they are (I9).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+log = logging.getLogger("alarms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Alarms:
         if before is not None and before.detail == detail:
             return
         since = before.since if before else self._clock()
+        if before is None:
+            log.warning("alarm raised code=%s instance=%s", code, instance or "-")
         self._raised[code, instance] = Alarm(
             code=code, instance=instance, since=since, detail=detail
         )
@@ -52,6 +57,7 @@ class Alarms:
     def clear(self, code: str, instance: str = "") -> None:
         """Clear it if it is raised."""
         if self._raised.pop((code, instance), None) is not None:
+            log.info("alarm cleared code=%s instance=%s", code, instance or "-")
             self.changed()
 
     def clear_all(self, codes: frozenset[str], instance: str = "") -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon import certificate
 from daemon.errors import ConfigError, DaemonError
+from daemon.pinfile import closed_to_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,4 +129,18 @@ def _pin(config: Config, credentials: str | None) -> Finding:
         path = config.pin_file(credentials)
     except ConfigError as exc:
         return Finding(where, False, exc.problems[0])
+    # Its content is the HSM process's alone; what can be seen from outside is said here already.
+    try:
+        found = path.stat()
+    except OSError as exc:
+        return Finding(where, False, f"{path}: {exc.strerror}")
+    if not stat.S_ISREG(found.st_mode):
+        return Finding(where, False, f"{path} is no regular file")
+    try:
+        acl = os.getxattr(path, "system.posix_acl_access")
+    except OSError:
+        acl = None
+    if not closed_to_others(found.st_mode, acl, os.geteuid()):
+        mode = f"{found.st_mode & 0o7777:04o}"
+        return Finding(where, False, f"{path} is open to others, mode {mode}: chmod 0400")
     return _readable(where, path)

@@ -116,7 +116,11 @@ def load(path: Path) -> Config:
             raw = tomllib.load(file)
     except OSError as exc:
         raise ConfigError((f"cannot be read: {exc.strerror}",)) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
+        # Not the byte itself: it may be one of the PIN.
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        raise ConfigError((f"is not TOML: not UTF-8 (at line {line}); save it as UTF-8",)) from None
+    except tomllib.TOMLDecodeError as exc:
         raise ConfigError((f"is not TOML: {exc}",)) from exc
     problems: list[str] = []
     for name in sorted(raw.keys() - set(KNOWN)):
@@ -236,12 +240,13 @@ def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> An
             problems.append(f"{where} {name}: {text}")
             continue
         problems.extend(f"{where} {name}: {text}" for text in _field(item, values[name]))
-    if any(item.default is MISSING and name not in values for name, item in known.items()):
-        return None
-    # Also when something else is wrong with it: everything is said at once.
-    made = cls(**values)
-    problems.extend(f"{where} {text}" for text in made.problems())
-    return made
+    lacking = [n for n, item in known.items() if item.default is MISSING and n not in values]
+    # Also when something is missing or wrong: everything is said at once.
+    made = cls(**values, **dict.fromkeys(lacking, ""))
+    problems.extend(
+        f"{where} {text}" for text in made.problems() if text.partition(":")[0] not in lacking
+    )
+    return None if lacking else made
 
 
 def _field(item: Field[Any], value: object) -> Iterator[str]:

@@ -106,7 +106,8 @@ class Report:
 def render(report: Report, language: str) -> str:
     """Return the report as lines for a person, in German ("de") or English."""
     text = GERMAN if language == "de" else ENGLISH
-    lines = [text["good"] if report.good else text["bad"]]
+    unread = {"file-unreadable", "not-judged"} & set(report.problems)
+    lines = [text["good" if report.good else "unread" if unread else "bad"]]
     lines += [f"  {text[code]}" for code in report.problems]
     if report.digest:
         lines.append(_line(text, "sha256", report.digest))
@@ -127,13 +128,17 @@ def render(report: Report, language: str) -> str:
 
 def _about(seal: Seal, text: dict[str, str]) -> list[str]:
     trust = text["trusted"]
-    if not seal.trusted:
+    if not seal.trusted and not seal.trust_problem and not (seal.intact and seal.valid):
+        trust = text["trust-not-asked"]
+    elif not seal.trusted:
         code = f"trust-{seal.trust_problem}"
         trust = f"{text['untrusted']} {text.get(code, _shown(seal.trust_problem))}"
     coverage = text[f"covers-{seal.coverage}"]
     if seal.coverage == "revision":
         allowed = "allowed" if seal.changes_allowed else "forbidden"
         coverage = f"{coverage} {text[f'changed-{seal.changed}']} {text[allowed]}"
+        if not seal.whole:
+            coverage = f"{text['covers-less']} {coverage}"
     lines = [
         _line(text, "signer", _shown(seal.signer)),
         _line(text, "issuer", _shown(seal.issuer)),
@@ -179,6 +184,7 @@ PROBLEMS: Final = (
 ENGLISH: Final = {
     "good": "GOOD: the file is as it was sealed, and the seal can be trusted.",
     "bad": "NOT GOOD: this file is not proven by a seal. What was found:",
+    "unread": "NOT CHECKED: nothing is said about this file or its seals.",
     "file-unreadable": "The file cannot be read. Is the name right, and may you read it?",
     "not-a-pdf": "This is no PDF file, so it has no seal inside. An original from the archive is "
     "proven by the manifest beside it.",
@@ -205,8 +211,9 @@ ENGLISH: Final = {
     "covers": "covers",
     "covers-file": "the whole file",
     "covers-revision": "an earlier state of the file; something was appended:",
+    "covers-less": "NOT THE WHOLE FILE, but",
     "covers-unclear": "NOT THE FILE: parts of it are outside the seal",
-    "changed-none": "nothing that changes the document,",
+    "changed-none": "nothing that shows on a page,",
     "changed-lta-updates": "evidence for keeping,",
     "changed-form-filling": "further signatures or filled-in forms,",
     "changed-other": "changes of the document,",
@@ -215,6 +222,7 @@ ENGLISH: Final = {
     "certificate": "certificate",
     "trusted": "trusted",
     "untrusted": "NOT TRUSTED:",
+    "trust-not-asked": "not judged, because the seal does not hold",
     "trust-": "the signature is not valid",
     "trust-no-certificate-chain-found": "it does not lead to any certificate authority that was "
     "given as trusted (`chain` in the configuration)",
@@ -249,6 +257,7 @@ ENGLISH: Final = {
 GERMAN: Final = {
     "good": "GUT: Die Datei ist so, wie sie gesiegelt wurde, und dem Siegel ist zu trauen.",
     "bad": "NICHT GUT: Kein Siegel beweist diese Datei. Gefunden wurde:",
+    "unread": "NICHT GEPRÜFT: Über diese Datei und ihre Siegel ist nichts gesagt.",
     "file-unreadable": "Die Datei ist nicht lesbar. Stimmt der Name, und dürfen Sie sie lesen?",
     "not-a-pdf": "Das ist keine PDF-Datei, also trägt sie kein Siegel in sich. Ein Original aus "
     "dem Archiv beweist das Manifest daneben.",
@@ -276,8 +285,9 @@ GERMAN: Final = {
     "covers": "umfasst",
     "covers-file": "die ganze Datei",
     "covers-revision": "einen früheren Stand der Datei; angehängt wurde:",
+    "covers-less": "NICHT DIE GANZE DATEI, nur",
     "covers-unclear": "NICHT DIE DATEI: Teile von ihr liegen außerhalb des Siegels",
-    "changed-none": "nichts, was das Dokument ändert,",
+    "changed-none": "nichts, was auf einer Seite zu sehen ist,",
     "changed-lta-updates": "Nachweise für die Aufbewahrung,",
     "changed-form-filling": "weitere Unterschriften oder ausgefüllte Felder,",
     "changed-other": "Änderungen am Dokument,",
@@ -286,6 +296,7 @@ GERMAN: Final = {
     "certificate": "Zertifikat",
     "trusted": "vertrauenswürdig",
     "untrusted": "NICHT VERTRAUENSWÜRDIG:",
+    "trust-not-asked": "nicht beurteilt, weil das Siegel nicht stimmt",
     "trust-": "die Signatur ist nicht gültig",
     "trust-no-certificate-chain-found": "es führt zu keiner Zertifizierungsstelle, die als "
     "vertrauenswürdig angegeben ist (`chain` in der Konfiguration)",

@@ -236,7 +236,7 @@ class Service:
             try:
                 stop = await start(context)
             except OSError as exc:
-                self._alarms.raise_("page-unavailable", section.listen, exc.strerror or "")
+                self._alarms.raise_("page-unavailable", section.listen, os.strerror(exc.errno or 0))
                 await asyncio.sleep(PAGE_RETRY_SECONDS)
                 continue
             self._alarms.clear("page-unavailable", section.listen)

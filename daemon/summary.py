@@ -28,6 +28,10 @@ WORDS = {
         "Die Aufzeichnungen sind nicht lesbar; nichts wird verändert. Das Gerät muss hier bleiben.",
         "The records cannot be read; nothing is changed. The box has to stay.",
     ),
+    "not-safe-1": (
+        "1 Dokument ist noch nicht in DMS und Archiv nachgewiesen: Das Gerät muss hier bleiben.",
+        "1 document is not yet proven in DMS and archive: the box has to stay.",
+    ),
     "documents": ("Dokumente", "Documents"),
     "target": ("Ziel", "Target"),
     "last": ("letzter Nachweis", "last proof"),
@@ -54,12 +58,21 @@ def _lines(snapshot: Mapping[str, Any], language: str) -> Iterator[str]:
     elif snapshot["safe_to_unplug"]:
         yield word("safe")
     else:
-        yield word("not-safe", n=snapshot["unproven"])
+        yield word(
+            "not-safe-1" if snapshot["unproven"] == 1 else "not-safe", n=snapshot["unproven"]
+        )
     for alarm in snapshot["alarms"]:
         yield ""
         yield f"! {alarm['code']} {alarm['instance']} ({alarm['since']}) {alarm['detail']}".rstrip()
         if alarm["code"] in CODES:
             text = CODES[alarm["code"]].text(language)
+            yield f"  {text.sentence}"
+            yield f"  -> {text.remedy}"
+    for code in snapshot["attention"]:
+        if code != "alarms-raised" and code in CODES:
+            text = CODES[code].text(language)
+            yield ""
+            yield f"! {code}"
             yield f"  {text.sentence}"
             yield f"  -> {text.remedy}"
     yield ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -114,12 +115,14 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        with _places() as config, _service(config):
+        with _places() as config, _service(config) as service:
             good = _show(config, files or _drawn())
             if os.environ.get("DEMO_EXIT"):
                 return 0 if good else 1
             print(f"\nThe page: http://{PAGE}/   (Ctrl-C ends the demo)")
-            signal.pause()
+            service.wait()
+            print(f"the service has ended by itself: see {DEMO / 'scanseal.log'}", file=sys.stderr)
+            return 1
     except KeyboardInterrupt:
         print("\nThe demo ends; what it made stays in demo/ (`make clean-demo` removes it).")
         return 0
@@ -136,6 +139,14 @@ class _GivesUp(Exception):
 @contextlib.contextmanager
 def _places() -> Iterator[Path]:
     """Make demo/ with token, configuration and broker; stop the broker at the end."""
+    DEMO.mkdir(exist_ok=True)
+    lock = (DEMO / "lock").open("w")  # held until this process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _GivesUp(
+            f"a demo runs here already: drop files into {DEMO / 'hotfolder'}, or end it with Ctrl-C"
+        ) from None
     for name in ("hotfolder", "rejected", "dms", "archive"):
         (DEMO / name).mkdir(parents=True, exist_ok=True)
     made = token.find_token(DEMO / "token")
@@ -164,7 +175,14 @@ def _places() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _service(config: Path) -> Iterator[None]:
+def _service(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    host, _, port = PAGE.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            raise _GivesUp(f"{PAGE} is taken by another program: `ss -ltnp` names it") from None
     with (DEMO / "scanseal.log").open("ab") as log:
         process = subprocess.Popen(
             [SCANSEAL, "run", "--config", config], stderr=log, start_new_session=True
@@ -177,7 +195,7 @@ def _service(config: Path) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() > until:
                 raise _GivesUp(f"the service does not start: see {DEMO / 'scanseal.log'}")
             time.sleep(0.2)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()
@@ -195,6 +213,12 @@ def _drawn() -> list[Path]:
 
 def _show(config: Path, files: list[Path]) -> bool:
     """Play the scanner, follow the ledger, and say at the end where everything lies."""
+    left = [path for path in (DEMO / "hotfolder").iterdir() if path.is_file()]
+    if left:
+        print(f"Waiting for {len(left)} files that lie in the hot folder from before ...")
+        until = time.monotonic() + 60
+        while any(path.exists() for path in left) and time.monotonic() < until:
+            time.sleep(0.2)
     before = set(_documents())
     print(f"Scanning {len(files)} files into {DEMO / 'hotfolder'}, in pieces, with pauses ...")
     names = _names(files)

@@ -130,6 +130,36 @@ def verify_files(folder: Path) -> ledger.Head:
     return head
 
 
+def verify_personal(folder: Path) -> None:
+    """Compare each personal detail that was not erased with the hash in its line."""
+    for path in files(folder, PERSONAL):
+        # A clock that goes back leaves lines of one day in one file: the details lie beside them.
+        told: dict[int, str] = {}
+        with (
+            contextlib.suppress(FileNotFoundError),
+            path.with_name(path.name.removesuffix(PERSONAL) + LINES).open("rb") as file,
+        ):
+            for text in _texts(file, path.name, torn=True):
+                line = json.loads(text)
+                told[line["seq"]] = line["personal_hash"]
+        with path.open("rb") as file:
+            for text in _texts(file, path.name, torn=True):
+                try:
+                    entry = json.loads(text)
+                    seq = entry["seq"]
+                    hashed = ledger.personal_hash(bytes.fromhex(entry["salt"]), entry["personal"])
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    raise CorruptionError(
+                        "ledger-damaged", f"{path.name} holds what is no personal detail"
+                    ) from None
+                # One without its line is ahead by a moment: it is written first.
+                if told.get(seq, hashed) != hashed:
+                    raise CorruptionError(
+                        "ledger-damaged",
+                        f"{path.name}: the personal detail of line {seq} was changed",
+                    )
+
+
 def _texts(file: Iterable[bytes], name: str, *, torn: bool) -> Iterator[str]:
     """Yield the lines of a file; with *torn* its last may be half there: it is being written."""
     for raw in file:
@@ -176,6 +206,7 @@ def compare(state_dir: Path) -> ledger.Head:
     if not files(folder):
         raise CorruptionError("ledger-missing", f"{folder} holds no ledger")
     in_files = verify_files(folder)
+    verify_personal(folder)
     database = state_dir / "spool.db"
     if not database.exists():
         return in_files

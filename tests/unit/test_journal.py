@@ -482,3 +482,32 @@ def test_comparing_leaves_no_connection_behind(state: Path) -> None:
     assert alone.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone() == ("exclusive",)
     alone.execute("BEGIN EXCLUSIVE")
     alone.close()
+
+
+def test_a_personal_detail_that_was_changed_is_found_and_an_erased_one_is_fine(
+    tmp_path: Path,
+) -> None:
+    """A forged file name is seen by the hash in its line; erasing leaves the chain valid."""
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    salt, content = bytes(16), ledger.canonical({"name": "fax.tif"})
+    line = ledger.append(
+        ledger.EMPTY,
+        box_id="b",
+        at="2026-11-22T10:00:00.000Z",
+        document="",
+        event="claim",
+        detail={},
+        personal_hash=ledger.personal_hash(salt, content),
+    )
+    (folder / "2026-11-22.jsonl").write_text(line.text + "\n")
+    personal = folder / "2026-11-22.personal.jsonl"
+    entry = ledger.canonical({"seq": 1, "salt": salt.hex(), "personal": content})
+    personal.write_text(entry + "\n")
+
+    journal.verify_personal(folder)
+    personal.write_text(entry.replace("fax", "fix") + "\n")
+    with pytest.raises(CorruptionError, match="personal detail of line 1 was changed"):
+        journal.verify_personal(folder)
+    personal.write_text("")
+    journal.verify_personal(folder)
