@@ -121,6 +121,10 @@ COUNTED_ENDS = 2
 """So many ends of the daemon or its worker in one step set a document aside (`crashed-here`)."""
 
 
+LONGEST_BACKOFF: Final = timedelta(minutes=10)
+"""No delivery waits longer for its next try."""
+
+
 class IllegalStep(Exception):
     """A step that the tables do not have: our bug, never the document's fault."""
 
@@ -181,10 +185,10 @@ def poisoned(state: State) -> tuple[Event, State]:
 
 
 def backoff(attempts: int, jitter: float) -> timedelta:
-    """Return how long to wait before the next try, at most ten minutes.
+    """Return how long to wait before the next try, at most LONGEST_BACKOFF.
 
     *attempts* counts the tries that failed; *jitter* is a number from 0 to 1 that
     the caller draws, so that many documents do not come back at the same moment.
     """
-    ceiling = min(600.0, 2.0 ** min(attempts, 10))
+    ceiling = min(LONGEST_BACKOFF.total_seconds(), 2.0 ** min(attempts, 10))
     return timedelta(seconds=ceiling / 2 + ceiling / 2 * jitter)

@@ -19,6 +19,7 @@ counts against its document, the HSM's never does (I8).
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ MAX_PIXELS = 250_000_000
 """Of one image: a sheet of A0 at 300 dpi has 140 million."""
 SICK = "seal-invalid"
 """A seal that does not verify after it was written: nothing with this code is ever committed."""
+OWN_COPY_DAMAGED = "own-copy-damaged"
+OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""This process has run out of something: no document's fault; it goes up and ends the process."""
 BASE_SECONDS = 60.0
 """What a page worker may take for a small document; a large one gets a second per MB more."""
 
@@ -87,6 +91,7 @@ class _Sealed:
     sealed: Part
     note: Part
     findings: tuple[str, ...]
+    certificate: Digest
 
 
 class Sealer:
@@ -151,7 +156,7 @@ class Sealer:
             "images": sealed.prepared.images,
             "findings": list(sealed.findings),
             "ledger_hash": head.hash,
-            "certificate_sha256": str(Digest.of(key.template.certificate)),
+            "certificate_sha256": str(sealed.certificate),
         }
         document = await self._spool(
             Spool.seal,
@@ -186,7 +191,7 @@ class Sealer:
         places: _Places,
         sealed_at: datetime,
     ) -> _Sealed:
-        await asyncio.to_thread(durable.link_or_copy, self.original(document), places.source)
+        await asyncio.to_thread(self._lend, document, places.source)
         template = key.template
         note = self._note(document, key, head, sealed_at)
         profile = self._config.profiles[document.profile]
@@ -238,7 +243,22 @@ class Sealer:
             sealed=gap.part_of(seen),
             note=_part("note", "note.xml", xml),
             findings=note.findings,
+            certificate=Digest.of(template.certificate),
         )
+
+    def _lend(self, document: Document, source: Path) -> None:
+        """Let a page worker read the original, which has to be what was claimed (I12)."""
+        original = self.original(document)
+        try:
+            found = durable.digest_of(original)
+        except OSError as exc:
+            if exc.errno in OUR_OWN:
+                raise
+            code = errno.errorcode.get(exc.errno or 0, "no code")
+            raise PermanentError(OWN_COPY_DAMAGED, f"the original cannot be read: {code}") from exc
+        if found != (document.digest, document.size):
+            raise PermanentError(OWN_COPY_DAMAGED, "the original is not what was claimed")
+        durable.link_or_copy(original, source)
 
     def _place(
         self, document: Document, places: _Places, hole: gap.Gap, seal: bytes, xml: bytes
@@ -279,15 +299,17 @@ class Sealer:
         parts = sealed_parts(document)
         manifest = self._manifest(document, parts, head)
         digest = hashlib.sha256(manifest).digest()
-        template = key.template
-        attributes = cms.detached_attributes(template, digest, self._clock())
         try:
-            signature = await key.sign(attributes)
+            template = key.template
+            attributes = cms.detached_attributes(template, digest, self._clock())
+            seal = cms.assemble(template, attributes, await key.sign(attributes))
+            cms.check(seal, digest, template.certificate, template.chain, detached=True)
+        except PermanentError as exc:  # a sick token or disk: see `seal`
+            await self._spool(Spool.crashed, document, self._clock())
+            raise TransientError(exc.code, str(exc.args[0])) from exc
         except TransientError:
             await self._spool(Spool.give_back, document, self._clock())
             raise
-        seal = cms.assemble(template, attributes, signature)
-        cms.check(seal, digest, template.certificate, template.chain, detached=True)
         await asyncio.to_thread(_write_manifest, folder, manifest, seal)
         archive = (
             *parts,

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import signal
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import hsm
+from daemon import durable, hsm
 from daemon.alarms import Alarms
 from daemon.book import Book
 from daemon.commands import Commands, status_of
@@ -60,6 +62,11 @@ EXPORT_SECONDS = 1.0
 SPARE_SECONDS = 60.0
 """So long a second page worker may have nothing to do before it is let go."""
 PAGE_RETRY_SECONDS = 10.0
+FULL = "disk-full"
+FULL_RETRY_SECONDS = 10.0
+"""So often a full disk is looked at again; threads of what was given up have ended by then."""
+ROOM = 16 << 20
+"""Less than this is no room: the database's log alone takes 4 MB."""
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 """What systemd told this process, and no process below it has to know."""
 
@@ -88,26 +95,49 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         with _alone(self._config.state_dir):
-            _make_places(self._config)
-            try:
-                spool = await open_spool(self._config.state_dir, new=True)
-            except CorruptionError as exc:
-                return await self._only_show(exc)
-            try:
-                await self._work(spool)
-            finally:
-                await spool.close()
+            full = False
+            while not (full and self._stopping.is_set()):
+                try:
+                    await self._open_and_work(after_full=full)
+                    break
+                except CorruptionError as exc:  # also one that shows only when that page is read
+                    log.critical("damaged code=%s", exc.code)
+                    await self._only_show(exc.code, str(exc.args[0]), ())
+                    return os.EX_IOERR
+                except (OSError, sqlite3.Error) as exc:
+                    if not _is_full(exc):
+                        raise
+                    full = True
+                    log.critical("disk-full", exc_info=exc)
+                    await self._only_show(FULL, "", (("room", self._room()),))
+                    self._alarms.clear(FULL)
         return os.EX_OK
 
-    async def _only_show(self, damage: CorruptionError) -> int:
-        """Say what is damaged, on page and MQTT, until stopped; touch nothing."""
-        log.critical("damaged code=%s", damage.code)
-        self._alarms.raise_(damage.code, detail=str(damage.args[0]))
+    async def _open_and_work(self, *, after_full: bool) -> None:
+        _make_places(self._config)
+        spool = await open_spool(self._config.state_dir, new=True)
+        try:
+            if after_full:  # no document's fault, so no end that counts
+                await spool(Spool.stopped, now())
+            await self._work(spool)
+        finally:
+            await spool.close()
+
+    async def _room(self) -> None:
+        """Return once there is room again to work in."""
+        while True:
+            await asyncio.sleep(FULL_RETRY_SECONDS)
+            if durable.free_bytes(self._config.state_dir) >= ROOM:
+                return
+
+    async def _only_show(self, code: str, detail: str, stages: Sequence[Stage]) -> None:
+        """Say what is wrong, on page and MQTT, until stopped or a stage ends; touch nothing."""
+        self._alarms.raise_(code, detail=detail)
+        self._beats = Beats()  # of stages that do not run any more
         parts = Parts(self._config)
         lookout = Lookout(self._config, self._alarms, parts, now, readable=False)
         box_id = journal.box_id(self._config.state_dir / "ledger")
-        await self._together(parts, lookout, box_id, {"status": status_of(lookout)}, ())
-        return os.EX_IOERR
+        await self._together(parts, lookout, box_id, {"status": status_of(lookout)}, stages)
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
@@ -297,6 +327,13 @@ def _page_workers(config: Config) -> Workers:
     return Workers(
         [Worker("daemon.prepare", place=place, limits=PAGE_LIMITS) for _ in range(PAGE_WORKERS)]
     )
+
+
+def _is_full(exc: OSError | sqlite3.Error) -> bool:
+    """Return whether the state_dir's disk has no room left: it may have again, so we stay up."""
+    if isinstance(exc, sqlite3.Error):
+        return getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    return exc.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _boot_id() -> str:

@@ -328,7 +328,11 @@ class Spool(Reader):
     def copied_back(self, document: Document, now: datetime) -> None:
         """Commit that the copy and its text lie in `rejected`."""
         with self._step(now) as step:
-            step.db.execute("UPDATE document SET copy_due = 0 WHERE id = ?", [document.id])
+            # Not if it was released and refused again meanwhile: that copy says another reason.
+            step.db.execute(
+                "UPDATE document SET copy_due = 0 WHERE id = ? AND changed_at = ?",
+                [document.id, utc_text(document.changed_at)],
+            )
 
     # -- deliveries --------------------------------------------------------------
 

@@ -95,6 +95,8 @@ class Turns:
             for document in await self._spool(Spool.in_state, state, BATCH)
             if document.id not in self._running
         ]
+        if not waiting and not self._running:
+            self._alarms.clear("sealing-paused")
         suspects = [document for document in waiting if document.tries]
         if suspects:
             if not self._running:
@@ -104,6 +106,8 @@ class Turns:
             while len(self._running) >= AT_ONCE:
                 await self._something(idle=False)
                 self._reap()
+                if self._in_time():
+                    self.beat()  # four large documents can take longer than a silent stage may
                 if time.monotonic() < self._paused_until:
                     return True
             self._begin(document)

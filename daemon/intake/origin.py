@@ -90,7 +90,7 @@ def origin_of(folder: Path) -> Origin | None:
             claimed_at=utc_time(facts["claimed_at"]),
             clock=facts["clock"],
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

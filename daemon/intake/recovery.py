@@ -207,7 +207,9 @@ def _came_to_nothing(folder: Path, private: dict[str, frozenset[str] | None]) ->
     if any(folder.name in (ids or ()) for ids in private.values()):
         return False
     # A hot folder that did not answer may hold the scan, and this has its name.
-    return origin is None or private.get(origin.hotfolder) is not None
+    if origin is None:  # which one that is cannot be read
+        return None not in private.values()
+    return private.get(origin.hotfolder) is not None
 
 
 # -- work/ --------------------------------------------------------------------------------

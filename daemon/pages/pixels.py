@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from pikepdf import Array, Name, PdfImage, Stream, String
-from PIL import Image
+from PIL import Image, ImageChops
 
 from daemon.pages.frames import decoding
 from daemon.pages.graphs import Differ
@@ -94,7 +94,7 @@ def equal_upright(image: Stream, turned: tuple[int, bool], original: Image.Image
         # A name for a size: rows of zeros would decode to the right bytes of another image.
         if shown.size != original.size or shown.mode != original.mode:
             raise Differ("a carried image decodes to another size or other colours")
-        if any(one != other for one, other in zip(_rows(shown), _rows(original), strict=True)):
+        if not _same(shown, original):
             raise Differ("a carried image decodes to other pixels")
 
 
@@ -157,6 +157,13 @@ def _looked_up(data: bytes, palette: bytes) -> bytes:
     image = Image.frombytes("P", (size, 1), data)
     image.putpalette(palette)
     return image.convert("RGB").tobytes()
+
+
+def _same(one: Image.Image, other: Image.Image) -> bool:
+    if one.mode == "1":
+        # Ten times as fast as packing the bits, to compare them.
+        return ImageChops.logical_xor(one, other).getbbox() is None
+    return all(mine == its for mine, its in zip(_rows(one), _rows(other), strict=True))
 
 
 def _rows(image: Image.Image) -> Iterator[bytes]:

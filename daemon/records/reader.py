@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from daemon import ledger, schema
+from daemon import ledger, lifecycle, schema
 from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
 from daemon.errors import PersonNeeded
 from daemon.records import rows
@@ -80,9 +80,10 @@ class Reader:
         """
         return self._select_deliveries(
             "rowid IN (SELECT rowid FROM delivery WHERE target = ?"  # noqa: S608
-            f" AND {schema.UNDERWAY} AND due_at <= ? AND {SENDABLE}"
+            # Later than any pause is long: written by a clock that was set back since.
+            f" AND {schema.UNDERWAY} AND (due_at <= ? OR due_at > ?) AND {SENDABLE}"
             " ORDER BY tries DESC, document LIMIT ?) ORDER BY tries DESC, document",
-            [target, utc_text(now), limit],
+            [target, utc_text(now), utc_text(now + lifecycle.LONGEST_BACKOFF), limit],
         )
 
     def next_due(self, target: str) -> datetime | None:

@@ -255,3 +255,93 @@ def test_the_note_beside_the_file_says_what_the_note_inside_says(
         assert document.claimed_at <= document.checked_at <= now()
 
     run(tmp_path, seal_token, work)
+
+
+class RenewedKey(CrookedKey):
+    """A key whose certificate is exchanged while it signs: its template has to be made anew."""
+
+    signatures = 0
+
+    @property
+    def template(self) -> cms.Template:
+        if self.signatures:
+            raise TransientError("template-invalid", "there is no CMS template yet")
+        return self._real.template
+
+    async def sign(self, attributes: bytes) -> bytes:
+        self.signatures += 1
+        return await self._real.sign(attributes)
+
+
+def test_a_certificate_that_is_exchanged_meanwhile_leaves_no_document_in_a_step(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """A row that stays in a step is begun by nobody before the next start."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["brief.pdf"])
+        key = RenewedKey(here, lambda signature: signature)
+        with pytest.raises(TransientError):
+            await here.sealer.seal(document, key)
+
+        document = await here.spool(Spool.document, document.id)
+        assert (document.state, document.step) == (State.SEALED, "")
+        assert await here.spool(Spool.in_state, State.SEALED, 5) == [document]
+        with pytest.raises(TransientError):
+            await here.sealer.freeze(document, key)
+        assert (await here.spool(Spool.document, document.id)).step == ""
+
+    run(tmp_path, seal_token, work)
+
+
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_an_original_that_is_not_what_was_claimed_is_not_sealed(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles, how: str
+) -> None:
+    """Bit rot between claim and seal: the note would state the digest of other pages (I4, I12)."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["brief.pdf"])
+        original = here.sealer.original(document)
+        if how == "changed":
+            original.write_bytes(drawn["akte.pdf"].read_bytes())
+        else:
+            original.unlink()
+        document = await here.sealer.seal(document, here.key)
+
+        assert (document.state, document.code) == (State.REFUSED, "own-copy-damaged")
+        assert not sealed_file(here, document).exists()
+
+    run(tmp_path, seal_token, work)
+
+
+class SecondCrookedKey(CrookedKey):
+    """A key whose second signature is wrong: that of the manifest."""
+
+    signatures = 0
+
+    async def sign(self, attributes: bytes) -> bytes:
+        self.signatures += 1
+        signature = await self._real.sign(attributes)
+        return flipped(signature) if self.signatures > 1 else signature
+
+
+def test_a_bad_signature_of_the_manifest_does_not_end_the_process(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """Sealed, and its manifest is not: counted, tried again; the stage goes on."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.claim(drawn["brief.pdf"])
+        with pytest.raises(TransientError) as caught:
+            await here.sealer.seal(document, SecondCrookedKey(here, bytes))
+
+        assert caught.value.code == "seal-invalid"
+        document = await here.spool(Spool.document, document.id)
+        assert (document.state, document.tries, document.step) == (State.SEALED, 1, "")
+        assert (await here.sealer.freeze(document, here.key)).state is State.FROZEN
+
+    run(tmp_path, seal_token, work)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pikepdf
 import pytest
 
 from daemon.codes import CODES
-from daemon.document import State
+from daemon.document import State, folder_of, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.system.box import Box
@@ -228,3 +231,112 @@ def test_a_configuration_that_forgets_what_is_on_its_way_is_refused(
     refused = box.command("run")
     assert refused.returncode == 78
     assert said in refused.stderr
+
+
+def spoil_a_page_that_no_start_reads(database: Path) -> None:
+    """Overwrite the root page of the deliveries."""
+    with sqlite3.connect(database) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'delivery'"
+        (root,) = db.execute(query).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    db.close()
+    with database.open("rb+") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+
+def test_damage_that_shows_only_later_is_shown_as_well(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """The start went well, the first delivery finds it: the service stays up and says so."""
+    box = make_box().start()
+    box.drop(drawn["brief.pdf"], "a.pdf")
+    box.wait(box.at_rest(1), "filed")
+    assert box.stop() == 0
+    spoil_a_page_that_no_start_reads(box.root / "state" / "spool.db")
+
+    box.start()
+    box.drop(drawn["foto.jpg"])
+    box.wait(lambda: "database-damaged" in box.alarms(), "the alarm")
+    box.drop(drawn["brief.pdf"], "later.pdf")
+    assert box.stop() == 74
+    assert (box.root / "hot" / "later.pdf").exists()
+
+
+def test_a_document_json_that_cannot_be_read_stops_nobody(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """A folder without a row whose document.json is a bad sector: an alarm, not an end."""
+    box = make_box().start()
+    assert box.stop() == 0
+    folder = folder_of(box.root / "state" / "documents", new_id(datetime.now(UTC)))
+    folder.mkdir(parents=True)
+    (folder / "original.pdf").write_bytes(b"x")
+    (folder / "document.json").mkdir()
+
+    box.start()
+    assert "folder-unexplained" in box.alarms()
+    box.drop(drawn["brief.pdf"])
+    box.wait(box.at_rest(1), "filed")
+    assert (folder / "original.pdf").exists()
+
+
+@pytest.fixture
+def small_box(make_box: Callable[..., Box]) -> Iterator[Box]:
+    """A box whose state_dir is a disk of 40 MB."""
+    box: Box = make_box()
+    state = box.root / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", state], check=True)
+    yield box
+    box.close()
+    subprocess.run(["umount", "-l", state], check=True)
+
+
+def fill(box: Box) -> Path:
+    """Use up the state_dir's disk, and return what has to be removed again."""
+    filler = box.root / "state" / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_a_full_disk_is_named_and_all_goes_on_once_there_is_room(
+    small_box: Box, drawn: dict[str, Path]
+) -> None:
+    """The same process says disk-full and waits; no document is counted for it."""
+    box = small_box.start()
+    box.drop(drawn["foto.jpg"])
+    box.wait(box.at_rest(1), "filed")
+    for number in range(12):
+        box.drop(drawn["foto.jpg"], f"{number}.jpg")
+    box.wait(lambda: len(box.documents()) > 5, "some are claimed")
+    filler = fill(box)
+    box.wait(lambda: "disk-full" in box.alarms(), "the alarm")
+    assert box.process is not None
+    assert box.process.poll() is None, box.log()
+
+    filler.unlink()
+    box.wait(box.at_rest(13), "all filed")
+    assert {(d.state, d.tries) for d in box.documents()} == {(State.FILED, 0)}
+    assert "disk-full" not in box.alarms()
+    assert box.stop() == 0
+    assert box.command("ledger", "verify").returncode == 0
+
+
+def test_a_start_on_a_full_disk_waits_for_room(small_box: Box, drawn: dict[str, Path]) -> None:
+    """It is up, says so, and takes the next scan once there is room."""
+    box = small_box.start()
+    box.drop(drawn["brief.pdf"])
+    box.wait(box.at_rest(1), "filed")
+    assert box.stop() == 0
+    filler = fill(box)
+
+    box.start()
+    assert "disk-full" in box.alarms()
+    filler.unlink()
+    box.drop(drawn["foto.jpg"])
+    box.wait(box.at_rest(2), "filed")
+    assert box.stop() == 0

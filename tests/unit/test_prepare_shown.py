@@ -38,6 +38,13 @@ def other_alpha() -> bytes:
     return samples.encoded(image, "PNG", dpi=(72, 72))
 
 
+def other_palette() -> bytes:
+    image = drawn("P")
+    palette = image.getpalette() or []
+    image.putpalette([palette[0] ^ 1, *palette[1:]])
+    return samples.encoded(image, "PNG", dpi=(72, 72))
+
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 IMAGES = {
@@ -51,6 +58,7 @@ IMAGES = {
         samples.encoded(drawn("P"), "PNG"),
         samples.encoded(drawn("P").convert("RGB").quantize(7), "PNG"),
     ),
+    "png, one colour of the palette": (png("P"), other_palette()),
     "png, transparent": (png("RGBA"), png("RGB")),
     "png, more transparent": (png("RGBA"), other_alpha()),
     "png, transparent and turned": (png("RGBA"), png("RGBA", exif=samples.exif(6))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -474,3 +475,27 @@ def test_a_digest_in_a_row_is_checked_when_it_is_read(spool: Spool) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
         spool.document(document.id)
     assert document.digest == Digest.of(b"original 0")
+
+
+def test_a_clock_that_was_set_back_does_not_hold_up_what_was_frozen_before(spool: Spool) -> None:
+    """No pause is longer than ten minutes: a later time is that of a clock that was wrong."""
+    document = frozen(spool, claimed(spool))
+    delivery = spool.delivery(document.id, "dms")
+    assert delivery.due_at is not None
+
+    assert spool.due("dms", delivery.due_at - timedelta(hours=2), 5) == [delivery]
+    assert spool.due("dms", delivery.due_at - timedelta(seconds=1), 5) == []
+
+
+def test_a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one(spool: Spool) -> None:
+    """Released and refused again while the copy was being made: the next copy is still due."""
+    first = spool.refuse(claimed(spool), "pdf-encrypted", "", NOW)
+    spool.release(first.id, "uid 0", LATER)
+    again = spool.refuse(
+        spool.document(first.id), "too-many-pages", "", LATER + timedelta(seconds=1)
+    )
+    spool.copied_back(first, LATER + timedelta(seconds=2))
+
+    assert spool.copies_due(5) == [again]
+    spool.copied_back(again, LATER + timedelta(seconds=3))
+    assert spool.copies_due(5) == []

@@ -1,0 +1,112 @@
+"""Whose turn it is: how many at once, suspects alone, and the watchdog's food."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from daemon import turns
+from daemon.alarms import Alarms
+from daemon.document import State
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Shelf:
+    """In the spool's place: documents that lie there in a state, and nothing else."""
+
+    def __init__(self, documents: list[Any]) -> None:
+        self.documents = documents
+
+    async def __call__(self, method: Any, *arguments: Any) -> Any:
+        if method.__name__ == "in_state":
+            return [one for one in self.documents if one.state is arguments[0]]
+        return None
+
+
+class SlowSealer:
+    """In the sealer's place: takes as long as it is not told to end."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.begun: list[str] = []
+
+    def seconds(self, _: object) -> float:
+        return 900.0
+
+    async def seal(self, document: Any, _key: object) -> Any:
+        self.begun.append(document.id)
+        await self.end.wait()
+        document.state = State.FROZEN
+        return document
+
+
+class GoodKey:
+    """In the key's place: always usable."""
+
+    async def usable(self) -> bool:
+        return True
+
+
+def claimed(number: int, tries: int = 0) -> Any:
+    return SimpleNamespace(id=str(number), state=State.CLAIMED, tries=tries)
+
+
+def stage(documents: list[Any]) -> tuple[turns.Turns, SlowSealer]:
+    sealer = SlowSealer()
+    made = turns.Turns(
+        cast("Any", Shelf(documents)),
+        cast("Any", sealer),
+        cast("Any", GoodKey()),
+        Alarms(now),
+        now,
+        "host",
+    )
+    return made, sealer
+
+
+async def until(question: Any, seconds: float = 30.0) -> None:
+    """Wait for a yes, or fail."""
+    async with asyncio.timeout(seconds):
+        while not question():
+            await asyncio.sleep(0.01)
+
+
+def test_large_documents_and_one_more_that_waits_do_not_silence_the_stage() -> None:
+    """Each is within its time, so the watchdog is fed, also while there is no room for another."""
+
+    async def main() -> None:
+        made, sealer = stage([claimed(number) for number in range(6)])
+        beats: list[float] = []
+        made.beat = lambda: beats.append(0.0)
+        task = asyncio.create_task(made.run())
+        await until(lambda: len(sealer.begun) == turns.AT_ONCE)
+        before = len(beats)
+        await until(lambda: len(beats) >= before + 2)
+        assert len(sealer.begun) == turns.AT_ONCE
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_suspect_goes_first_and_alone() -> None:
+    """A second end is counted against the one that causes it, and against no other (I8)."""
+
+    async def main() -> None:
+        documents = [claimed(1), claimed(2), claimed(3, tries=1)]
+        made, sealer = stage(documents)
+        task = asyncio.create_task(made.run())
+        await until(lambda: sealer.begun == ["3"])
+        await asyncio.sleep(0.2)
+        assert sealer.begun == ["3"]
+        sealer.end.set()
+        await until(lambda: sorted(sealer.begun) == ["1", "2", "3"])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
