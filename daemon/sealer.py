@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -52,6 +53,8 @@ SICK = "seal-invalid"
 OWN_COPY_DAMAGED = "own-copy-damaged"
 OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """This process has run out of something: no document's fault; it goes up and ends the process."""
+CODE = re.compile(r"[a-z][a-z0-9-]{0,63}")
+MOST_FINDINGS = 32
 BASE_SECONDS = 60.0
 """What a page worker may take for a small document; a large one gets a second per MB more."""
 
@@ -211,9 +214,9 @@ class Sealer:
             },
             seconds=seconds,
         )
-        prepared = typed(Prepared, reply)
+        prepared = _plausible(typed(Prepared, reply), profile.max_pages)
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
-        digest = await asyncio.to_thread(gap.digest_around, places.output, hole)
+        digest = await asyncio.to_thread(_digest_output, places.output, hole)
         attributes = cms.signed_attributes(template, digest)
         seal = cms.assemble(template, attributes, await key.sign(attributes))
         note = transfernote.completed(note, prepared.images, prepared.findings, prepared.checked_at)
@@ -358,6 +361,34 @@ def sealed_parts(document: Document) -> tuple[Part, ...]:
         Part(role="sealed", file="sealed.pdf", digest=document.sealed, size=document.sealed_size),
         Part(role="note", file="note.xml", digest=document.note, size=document.note_size),
     )
+
+
+def _plausible(prepared: Prepared, max_pages: int) -> Prepared:
+    """Return what a page worker said, if a worker can have said it; its words go into the ledger.
+
+    One that was taken over by a scan can lie about it. It cannot write texts of its
+    own into our records: findings are codes, times are times.
+    """
+    try:
+        utc_time(prepared.checked_at)
+    except ValueError:
+        raise WorkerDied("a time that is none") from None
+    codes = all(CODE.fullmatch(finding) for finding in prepared.findings)
+    if not codes or len(prepared.findings) > MOST_FINDINGS:
+        raise WorkerDied("findings that are no codes")
+    if not 0 < prepared.images <= max_pages:
+        raise WorkerDied(f"{prepared.images} images")
+    return prepared
+
+
+def _digest_output(output: Path, hole: gap.Gap) -> bytes:
+    try:
+        return gap.digest_around(output, hole)
+    except OSError as exc:
+        # Nothing there, or something that is no file: the worker's word was wrong.
+        if exc.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, None}:
+            raise WorkerDied("no output where it was said to be") from exc
+        raise
 
 
 def _part(role: str, file: str, data: bytes) -> Part:

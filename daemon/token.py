@@ -55,6 +55,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
     "hsm-refused": "failed",
     "hsm-error": "failed",
     "token-missing": "failed",
+    "worker-unavailable": "failed",
 }
 """What is known of an attempt that ended so. All else may have been counted and stays open."""
 STILL_LOGGED_IN: Final = frozenset(

@@ -17,9 +17,10 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from contrib.demo import nss
-from daemon import cms, durable, gap
+from daemon import cms, durable, gap, sealer
 from daemon.document import Digest, Document, State
-from daemon.errors import PermanentError, TransientError
+from daemon.errors import PermanentError, TransientError, WorkerDied
+from daemon.prepare import Prepared
 from daemon.spool import Spool
 from tests.sealing import Sealing, now, sealing
 
@@ -345,3 +346,46 @@ def test_a_bad_signature_of_the_manifest_does_not_end_the_process(
         assert (await here.sealer.freeze(document, here.key)).state is State.FROZEN
 
     run(tmp_path, seal_token, work)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"checked_at": "yesterday"},
+        {"findings": ("Müller was here",)},
+        {"findings": ("transcoded",) * 33},
+        {"images": 0},
+        {"images": 2001},
+    ],
+)
+def test_what_a_worker_cannot_have_said_is_not_written_down(lie: dict[str, object]) -> None:
+    """A worker that a scan has taken over can lie, but not write texts into our records (I10)."""
+    said = Prepared(
+        kind="pdf",
+        images=1,
+        findings=("operator-unknown",),
+        transcoded=False,
+        gap_start=10,
+        gap_end=20,
+        size=30,
+        checked_at="2026-11-22T10:00:00.000Z",
+    )
+    assert sealer._plausible(said, 2000) is said
+
+    with pytest.raises(WorkerDied):
+        sealer._plausible(replace(said, **lie), 2000)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("there", ["nothing", "a link", "a folder", "a pipe"])
+def test_an_output_that_is_no_file_is_the_workers_fault(tmp_path: Path, there: str) -> None:
+    """It counts against the document, and does not end the service."""
+    output = tmp_path / "output"
+    if there == "a link":
+        output.symlink_to("/etc/passwd")
+    elif there == "a folder":
+        output.mkdir()
+    elif there == "a pipe":
+        os.mkfifo(output)
+
+    with pytest.raises(WorkerDied):
+        sealer._digest_output(output, gap.Gap(100, 300, 400))

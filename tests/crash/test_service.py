@@ -88,6 +88,11 @@ def _page_worker(box: Box, document_id: str) -> int | None:
     return None
 
 
+def _gone(pid: int) -> bool:
+    """Return whether there is no such process any more."""
+    return not Path(f"/proc/{pid}").exists()
+
+
 def _hunt(box: Box, digest: str, *, daemon: bool) -> None:
     """Kill the worker, or the daemon, each time the document's output appears: twice."""
     until = time.monotonic() + 60
@@ -109,6 +114,8 @@ def _hunt(box: Box, digest: str, *, daemon: bool) -> None:
             elif (pid := _page_worker(box, document.id)) is not None:
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
+                # Not the same one twice: it is still there for a moment.
+                box.wait(partial(_gone, pid), "the worker is gone")
             break
 
 
