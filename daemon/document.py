@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Files are read in pieces of this size: nothing here holds a whole document."""
 LATEST_SECONDS = 253_402_300_799
 """The last second of the year 9999: no later time can be written as RFC 3339 does."""

@@ -57,8 +57,9 @@ def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
     """Read *path* once, from start to end; with *whole* the digest of all bytes is made too."""
     if not (0 < gap.start < gap.end - 1 and gap.end < gap.size and gap.end - gap.start <= MOST):
         raise PermanentError("seal-invalid", "there can be no gap where the worker says")
-    signed, entire, held = hashlib.sha256(), hashlib.sha256(), b""
-    position = 0
+    signed, held, position = hashlib.sha256(), b"", 0
+    # Up to the gap both digests are of the same bytes: they are read and hashed once.
+    entire = None
     with durable.opened(path) as file:
         for until, inside in ((gap.start, False), (gap.end, True), (None, False)):
             while piece := file.read(CHUNK if until is None else min(CHUNK, until - position)):
@@ -67,9 +68,12 @@ def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
                     held += piece
                 else:
                     signed.update(piece)
-                if whole:
+                if entire is not None:
                     entire.update(piece)
-    return Seen(Digest(entire.hexdigest()), signed.digest(), held, position)
+            if until == gap.start and whole:
+                entire = signed.copy()
+    digest = Digest((entire or signed).hexdigest())
+    return Seen(digest, signed.digest(), held, position)
 
 
 def digest_around(path: Path, gap: Gap) -> bytes:
@@ -105,19 +109,23 @@ def splice(prepared: Path, gap: Gap, cms: bytes, sealed: Path) -> None:
 
 
 def read_back(sealed: Path, gap: Gap, byte_range: tuple[int, ...], contents: Digest) -> Seen:
-    """Read a sealed file from disk and compare it with what a parser found in it.
-
-    *byte_range* and *contents* are what a worker read out of the file: the range
-    has to be everything but the gap, and the contents have to be what is in it.
-    """
+    """Read a sealed file from disk and compare it with what a parser found in it: see `agree`."""
     seen = look(sealed, gap)
+    agree(seen, gap, byte_range, contents)
+    return seen
+
+
+def agree(seen: Seen, gap: Gap, byte_range: tuple[int, ...], contents: Digest) -> None:
+    """Compare what was read from disk with what a worker read out of the file.
+
+    The *byte_range* has to be everything but the gap, and the *contents* what is in it.
+    """
     if byte_range != gap.byte_range or seen.size != gap.size:
         raise PermanentError("seal-invalid", f"the ByteRange {byte_range} is not the whole file")
     if seen.gap[:1] + seen.gap[-1:] != b"<>":
         raise PermanentError("seal-invalid", "the gap is not one hexadecimal string")
     if Digest.of(contents_of(seen)) != contents:
         raise PermanentError("seal-invalid", "a parser finds other contents than the gap holds")
-    return seen
 
 
 def contents_of(seen: Seen) -> bytes:

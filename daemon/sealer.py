@@ -23,20 +23,22 @@ import errno
 import hashlib
 import re
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from daemon import __version__, certificate, cms, durable, gap, ledger, transfernote
+from daemon import manifest as manifests
 from daemon.document import Digest, Document, Part, Role, folder_of, utc_text, utc_time
-from daemon.errors import CorruptionError, PermanentError, TransientError, WorkerDied
+from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.magic import extension
 from daemon.prepare import Prepared, ReadBack
-from daemon.records.rows import parts_json
 from daemon.spool import Spool
 from daemon.workers import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from daemon.spool import SpoolThread
     from daemon.workers import Workers
 
+S = TypeVar("S")
+T = TypeVar("T")
 RESERVE = 16384
 """Bytes of CMS that the gap holds: room for a time-stamp token in the same revision."""
 MAX_PIXELS = 250_000_000
@@ -199,7 +203,7 @@ class Sealer:
         note = self._note(document, key, head, sealed_at)
         profile = self._config.profiles[document.profile]
         seconds = self.seconds(document)
-        reply = await self._pages.call(
+        prepare = self._pages.call(
             "prepare",
             {
                 "source": str(places.source),
@@ -214,6 +218,8 @@ class Sealer:
             },
             seconds=seconds,
         )
+        # While the worker parses, the original is read here: it has to be what was claimed.
+        reply, _ = await _beside(prepare, partial(self._still_as_claimed, document))
         prepared = _plausible(typed(Prepared, reply), profile.max_pages)
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
         digest = await asyncio.to_thread(_digest_output, places.output, hole)
@@ -222,7 +228,7 @@ class Sealer:
         note = transfernote.completed(note, prepared.images, prepared.findings, prepared.checked_at)
         xml = transfernote.as_xml(note)
         await asyncio.to_thread(self._place, document, places, hole, seal, xml)
-        reply = await self._pages.call(
+        readback = self._pages.call(
             "readback",
             {
                 "sealed": str(places.reading),
@@ -232,11 +238,10 @@ class Sealer:
             },
             seconds=seconds,
         )
-        found = typed(ReadBack, reply)
         sealed = self.folder(document) / "sealed.pdf"
-        seen = await asyncio.to_thread(
-            gap.read_back, sealed, hole, found.byte_range, found.contents
-        )
+        reply, seen = await _beside(readback, partial(gap.look, sealed, hole))
+        found = typed(ReadBack, reply)
+        gap.agree(seen, hole, found.byte_range, found.contents)
         # Both: what is in the file is a good seal, and it is the one that was made.
         cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
         if seen.signed != digest or found.images != prepared.images:
@@ -244,24 +249,22 @@ class Sealer:
         return _Sealed(
             prepared=prepared,
             sealed=gap.part_of(seen),
-            note=_part("note", "note.xml", xml),
+            note=manifests.part("note", "note.xml", xml),
             findings=note.findings,
             certificate=Digest.of(template.certificate),
         )
 
     def _lend(self, document: Document, source: Path) -> None:
-        """Let a page worker read the original, which has to be what was claimed (I12)."""
-        original = self.original(document)
-        try:
-            found = durable.digest_of(original)
-        except OSError as exc:
-            if exc.errno in OUR_OWN:
-                raise
-            code = errno.errorcode.get(exc.errno or 0, "no code")
-            raise PermanentError(OWN_COPY_DAMAGED, f"the original cannot be read: {code}") from exc
+        """Let a page worker read the original for as long as its task runs."""
+        with _own_copy():
+            durable.link_or_copy(self.original(document), source)
+
+    def _still_as_claimed(self, document: Document) -> None:
+        """Raise `own-copy-damaged` if the original is not what was claimed (I12)."""
+        with _own_copy():
+            found = durable.digest_of(self.original(document))
         if found != (document.digest, document.size):
             raise PermanentError(OWN_COPY_DAMAGED, "the original is not what was claimed")
-        durable.link_or_copy(original, source)
 
     def _place(
         self, document: Document, places: _Places, hole: gap.Gap, seal: bytes, xml: bytes
@@ -299,8 +302,8 @@ class Sealer:
     async def _freeze(self, document: Document, key: SealingKey) -> Document:
         folder = self.folder(document)
         head = await self._spool(Spool.head)
-        parts = sealed_parts(document)
-        manifest = self._manifest(document, parts, head)
+        parts = manifests.sealed_parts(document)
+        manifest = manifests.manifest(self._config, self._box_id, document, parts, head)
         digest = hashlib.sha256(manifest).digest()
         try:
             template = key.template
@@ -313,11 +316,11 @@ class Sealer:
         except TransientError:
             await self._spool(Spool.give_back, document, self._clock())
             raise
-        await asyncio.to_thread(_write_manifest, folder, manifest, seal)
+        await asyncio.to_thread(manifests.write, folder, manifest, seal)
         archive = (
             *parts,
-            _part("manifest", "manifest.json", manifest),
-            _part("manifest-seal", "manifest.p7s", seal),
+            manifests.part("manifest", "manifest.json", manifest),
+            manifests.part("manifest-seal", "manifest.p7s", seal),
         )
         dms = tuple(part for part in parts if part.role == "sealed")
         deliveries = [
@@ -326,41 +329,29 @@ class Sealer:
         ]
         return await self._spool(Spool.freeze, document, deliveries, self._clock())
 
-    def _manifest(self, document: Document, parts: tuple[Part, ...], head: ledger.Head) -> bytes:
-        """Return what the archive's manifest says: the digest of every part, sealed as a whole."""
-        text = ledger.canonical(
-            {
-                "v": 1,
-                "document": document.id,
-                "box": self._config.box.name,
-                "box_id": self._box_id,
-                "organisation": self._config.box.organisation,
-                "profile": document.profile,
-                "procedure": self._config.profiles[document.profile].procedure,
-                "captured_at": utc_text(document.captured_at),
-                "claimed_at": utc_text(document.claimed_at),
-                "checked_at": utc_text(document.checked_at) if document.checked_at else None,
-                "sealed_at": utc_text(document.sealed_at) if document.sealed_at else None,
-                "clock": document.clock,
-                "images": document.images,
-                "findings": list(document.findings),
-                "parts": parts_json(parts),
-                "ledger": {"seq": head.seq, "hash": head.hash},
-            }
-        )
-        return text.encode() + b"\n"
+
+@contextmanager
+def _own_copy() -> Iterator[None]:
+    """Turn an original that cannot be read into a reason to set its document aside."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in OUR_OWN:
+            raise
+        code = errno.errorcode.get(exc.errno or 0, "no code")
+        raise PermanentError(OWN_COPY_DAMAGED, f"the original cannot be read: {code}") from exc
 
 
-def sealed_parts(document: Document) -> tuple[Part, ...]:
-    """Return the parts of a sealed document that exist before its manifest."""
-    if document.sealed is None or document.note is None:
-        raise CorruptionError("database-damaged", f"{document.id} is sealed and has no seal")
-    name = f"original.{extension(document.kind)}"
-    return (
-        Part(role="original", file=name, digest=document.digest, size=document.size),
-        Part(role="sealed", file="sealed.pdf", digest=document.sealed, size=document.sealed_size),
-        Part(role="note", file="note.xml", digest=document.note, size=document.note_size),
-    )
+async def _beside(call: Awaitable[S], work: Callable[[], T]) -> tuple[S, T]:
+    """Do *work* in a thread while *call* runs; what goes wrong in *work* counts first."""
+    done = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        reply = await call
+    except BaseException:
+        await asyncio.wait({done})
+        done.result()
+        raise
+    return reply, await done
 
 
 def _plausible(prepared: Prepared, max_pages: int) -> Prepared:
@@ -389,12 +380,3 @@ def _digest_output(output: Path, hole: gap.Gap) -> bytes:
         if exc.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, None}:
             raise WorkerDied("no output where it was said to be") from exc
         raise
-
-
-def _part(role: str, file: str, data: bytes) -> Part:
-    return Part(role=role, file=file, digest=Digest.of(data), size=len(data))
-
-
-def _write_manifest(folder: Path, manifest: bytes, seal: bytes) -> None:
-    durable.write_unsynced(folder / "manifest.json", manifest)
-    durable.write(folder / "manifest.p7s", seal)

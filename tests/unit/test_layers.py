@@ -61,7 +61,7 @@ ROWS = (
     # the key, and the stage that seals
     "token",
     "book key",
-    "gap",
+    "gap manifest",
     "sealer",
     "turns",
     # the stage that delivers
