@@ -73,8 +73,11 @@ class Control:
         try:
             group = grp.getgrnam(ADMIN_GROUP).gr_gid
             os.chown(self._path, -1, group)
+            # They have to come through the state_dir, and see nothing else of it.
+            os.chown(self._path.parent, -1, group)
         except (KeyError, PermissionError):
             return  # no such group here (a demo, a test): the owner alone
+        self._path.parent.chmod(0o710)
         self._path.chmod(0o660)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

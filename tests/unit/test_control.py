@@ -129,6 +129,46 @@ def test_the_socket_is_for_its_owner_and_the_admins(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+ADMITS = """
+import asyncio, json, pathlib, sys
+from daemon.control import Control
+
+async def main():
+    path = pathlib.Path(sys.argv[1]) / "control.sock"
+    task = asyncio.create_task(Control(path, {}).run())
+    while not path.exists() or path.stat().st_gid == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    found = [(p.stat().st_gid, p.stat().st_mode & 0o7777) for p in (path.parent, path)]
+    print(json.dumps(found))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+def test_admins_come_through_the_state_dir_to_the_socket_and_see_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """In a namespace whose /etc/group has the group: a socket that nobody reaches helps nobody."""
+    groups = tmp_path / "group"
+    groups.write_text("root:x:0:\nscanseal-admin:x:64999:\n")
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    inner = f'mount --bind {groups} /etc/group && exec "$0" -I -c "$1" {state}'
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", inner, sys.executable, ADMITS],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert json.loads(done.stdout) == [[64999, 0o710], [64999, 0o660]]
+
+
 def test_listening_never_changes_the_umask(tmp_path: Path) -> None:
     """It belongs to the whole process: a folder that a stage makes meanwhile would be 0600."""
 
