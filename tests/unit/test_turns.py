@@ -10,6 +10,7 @@ from typing import Any, cast
 from daemon import turns
 from daemon.alarms import Alarms
 from daemon.document import State
+from daemon.errors import TransientError
 
 
 def now() -> datetime:
@@ -106,6 +107,32 @@ def test_a_suspect_goes_first_and_alone() -> None:
         assert sealer.begun == ["3"]
         sealer.end.set()
         await until(lambda: sorted(sealer.begun) == ["1", "2", "3"])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+class RefusingSealer(SlowSealer):
+    """Its token fails once, and by then the document was set aside."""
+
+    async def seal(self, document: Any, _key: object) -> Any:
+        self.begun.append(document.id)
+        document.state = State.REFUSED
+        raise TransientError("seal-invalid", "for the second time")
+
+
+def test_a_pause_ends_when_nothing_waits_any_more() -> None:
+    """The document that raised the alarm is gone: nobody else would ever clear it."""
+
+    async def main() -> None:
+        alarms = Alarms(now)
+        sealer = RefusingSealer()
+        shelf, key = cast("Any", Shelf([claimed(1)])), cast("Any", GoodKey())
+        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, now, "host")
+        task = asyncio.create_task(made.run())
+        await until(lambda: [alarm.code for alarm in alarms.now()] == ["sealing-paused"])
+        await until(lambda: alarms.now() == ())
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
