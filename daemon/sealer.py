@@ -55,8 +55,10 @@ MAX_PIXELS = 250_000_000
 SICK = "seal-invalid"
 """A seal that does not verify after it was written: nothing with this code is ever committed."""
 OWN_COPY_DAMAGED = "own-copy-damaged"
-OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""This process has run out of something: no document's fault; it goes up and ends the process."""
+OUR_OWN = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+)
+"""The box has run out of something: no document's fault. It goes up; a full disk is waited out."""
 CODE = re.compile(r"[a-z][a-z0-9-]{0,63}")
 MOST_FINDINGS = 32
 BASE_SECONDS = 60.0

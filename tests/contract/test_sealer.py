@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -389,3 +390,19 @@ def test_an_output_that_is_no_file_is_the_workers_fault(tmp_path: Path, there: s
 
     with pytest.raises(WorkerDied):
         sealer._digest_output(output, gap.Gap(100, 300, 400))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE])
+def test_trouble_of_the_box_is_not_taken_for_a_damaged_original(code: int) -> None:
+    """Another's file is copied into work/: a disk that is full then is no document's fault."""
+    with pytest.raises(OSError, match=os.strerror(code)), sealer._own_copy():
+        raise OSError(code, os.strerror(code))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOENT, errno.EACCES])
+def test_an_original_that_cannot_be_read_sets_its_document_aside(code: int) -> None:
+    """It would fail again for ever, and hold up the others as a suspect."""
+    with pytest.raises(PermanentError) as caught, sealer._own_copy():
+        raise OSError(code, os.strerror(code))
+
+    assert caught.value.code == "own-copy-damaged"
