@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 import typing
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from daemon.sections import (
     Box,
     HotFolder,
     HsmSection,
+    LimitsSection,
     Mqtt,
     Profile,
     Seal,
@@ -39,6 +40,7 @@ __all__ = [
     "Config",
     "HotFolder",
     "HsmSection",
+    "LimitsSection",
     "Mqtt",
     "Profile",
     "Seal",
@@ -63,6 +65,7 @@ class Config:
     targets: tuple[TargetSection, ...]
     mqtt: Mqtt | None
     web: Web | None
+    limits: LimitsSection = field(default_factory=LimitsSection)
 
     @property
     def state_dir(self) -> Path:
@@ -105,7 +108,7 @@ class Config:
 
 LISTS: dict[str, type[Any]] = {"hotfolder": HotFolder, "target": TargetSection}
 TABLES: dict[str, type[Any]] = {"box": Box, "hsm": HsmSection, "seal": Seal}
-OPTIONAL: dict[str, type[Any]] = {"mqtt": Mqtt, "web": Web}
+OPTIONAL: dict[str, type[Any]] = {"mqtt": Mqtt, "web": Web, "limits": LimitsSection}
 KNOWN = (*TABLES, *OPTIONAL, *LISTS, "profile")
 
 
@@ -155,6 +158,7 @@ def load(path: Path) -> Config:
         targets=tuple(lists["target"]),
         mqtt=single.get("mqtt"),
         web=single.get("web"),
+        limits=single.get("limits", LimitsSection()),
     )
 
 

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 """Names become MQTT topics, file names and table keys: lower case, no slash, no wildcard."""
 
+DESCRIBING = frozenset({"operator", "batch", "number", "pages", "counter"})
+"""What a file's name can say of a scan, as named groups of `name_pattern`."""
+
+REFUSE_OR_ENVELOPE = ("refuse", "envelope")
+REFUSE_OR_MORE = ("refuse", "envelope", "accept")
+POLICIES = {
+    "damaged_pdf": "pdf-damaged",
+    "password": "pdf-encrypted",
+    "empty_password": "pdf-encrypted-empty",
+    "signed_input": "already-signed",
+    "jbig2_symbols": "jbig2-symbols",
+    "javascript": "pdf-javascript",
+    "launch_actions": "pdf-launch-action",
+    "embedded_files": "pdf-embedded-file",
+    "external_streams": "pdf-external-stream",
+    "xfa": "pdf-xfa",
+}
+"""Keys of a profile, and the code that each of them decides about."""
+
 LONGEST_STATE_DIR = 107 - len("/control.sock")
 """unix(7): a socket's path has at most 107 bytes."""
 
@@ -76,6 +95,12 @@ class HotFolder:
     give_up_seconds: float = above(0.0, 600.0)
     rescan_seconds: float = above(0.0, 5.0)
     ignore: tuple[str, ...] = (".*", "~*", "*.tmp", "*.part", "Thumbs.db")
+    subfolders: bool = False
+    name_pattern: str = ""
+    sidecar: str = choice("none", "optional", "required")
+    sidecar_wait_seconds: float = above(0.0, 60.0)
+    keep_rejected_days: int = above(0, 14, most=3650)
+    report: str = ""
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
@@ -92,6 +117,22 @@ class HotFolder:
                 f"give_up_seconds: must not be less than settle_seconds "
                 f"(got {self.give_up_seconds:g} and {self.settle_seconds:g})"
             )
+        yield from self._pattern_problems()
+        if self.report:
+            yield from _absolute("report", self.report)
+
+    def _pattern_problems(self) -> Iterator[str]:
+        if not self.name_pattern:
+            return
+        try:
+            groups = re.compile(self.name_pattern).groupindex.keys()
+        except re.error as exc:
+            yield f"name_pattern: is no regular expression: {exc}"
+            return
+        for group in sorted(groups - DESCRIBING):
+            yield f"name_pattern: group {group!r} is not one of {', '.join(sorted(DESCRIBING))}"
+        if not groups:
+            yield f"name_pattern: names no group: (?P<name>…) of {', '.join(sorted(DESCRIBING))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +147,18 @@ class Profile:
     seal_after: str = later("claim")
     max_mb: int = above(0, 1024, most=65536)
     max_pages: int = above(0, 2000, most=100_000)
-    min_dpi: int = later(300)
+    min_dpi: int = above(-1, 300, most=9600)
+    colour: str = choice("any", "wanted")
+    damaged_pdf: str = choice(*REFUSE_OR_ENVELOPE)
+    password: str = choice(*REFUSE_OR_ENVELOPE)
+    empty_password: str = choice(*REFUSE_OR_MORE)
+    signed_input: str = choice(*REFUSE_OR_ENVELOPE)
+    jbig2_symbols: str = choice(*REFUSE_OR_ENVELOPE)
+    javascript: str = choice(*REFUSE_OR_MORE)
+    launch_actions: str = choice(*REFUSE_OR_MORE)
+    embedded_files: str = choice(*REFUSE_OR_MORE)
+    external_streams: str = choice(*REFUSE_OR_MORE)
+    xfa: str = choice(*REFUSE_OR_MORE)
     keep_local_days: int = later(7)
     keep_refused_days: int = later(30)
     retain_days: int = later(3650)
@@ -117,6 +169,11 @@ class Profile:
         """Yield what is wrong in this section."""
         if not self.procedure.strip():
             yield "procedure: must name the scan procedure that the transfer note refers to"
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """What happens to each kind of content that is refused by default, by its code."""
+        return {code: getattr(self, key) for key, code in POLICIES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +236,23 @@ class TargetSection:
             yield f"kind: must be folder, enaio, mayan, s3 or webdav (got {self.kind!r})"
         else:
             yield from _absolute("path", self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsSection:
+    """What the parsing of one document may use."""
+
+    memory_mb: int = above(255, 1024, most=65536)
+    cpu_seconds: float = above(0.0, 60.0, most=3600.0)
+    wall_seconds: float = above(0.0, 60.0, most=3600.0)
+    seconds_per_mb: float = above(-0.001, 1.0, most=60.0)
+    max_megapixels: int = above(0, 250, most=10_000)
+    max_nesting: int = above(9, 200, most=500)
+    max_output_mb: int = above(0, 4096, most=131_072)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The spool: everything that is true about every document, in one SQLite file.
 
-The only place that writes SQL about documents and deliveries. Each public method
-is one transaction: a compare-and-set of the state and its ledger line, both or
+The face of `records/`, the only place with SQL about documents and deliveries. Each
+public method is one transaction: a compare-and-set of the state and its ledger line, both or
 neither. Stages meet here and nowhere else; each can be killed between any two
 calls and the next start continues.
 
@@ -16,43 +16,26 @@ that kills us is known by name at the next start (the poison rule, I8).
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from daemon import schema
-from daemon.document import (
-    Arrival,
-    Delivery,
-    DeliveryEvent,
-    DeliveryState,
-    Document,
-    Event,
-    Part,
-    Receipt,
-    Role,
-    State,
-    printable,
-    utc_text,
-)
-from daemon.errors import CorruptionError, PersonNeeded
-from daemon.records import moves, rows
+from daemon.errors import CorruptionError
+from daemon.records import moves
+from daemon.records.deliveries import Deliveries
+from daemon.records.documents import Documents
 from daemon.records.journal import Journal
-from daemon.records.logins import LoginRecord
-from daemon.records.reader import Reader, open_reader
-from daemon.records.transaction import Transaction, transaction
+from daemon.records.logbook import Logbook
+from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
-
-    from daemon import ledger
 
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite says where the file itself is wrong; anything else may be only of the moment."""
@@ -61,7 +44,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Reader):
+class Spool(Documents, Deliveries, Logbook):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:
@@ -79,18 +62,15 @@ class Spool(Reader):
                         "database-missing", "spool.db is missing, or there is nothing in it"
                     )
                 path.touch(mode=0o600)
-            self._db = connect(path)
+            db = connect(path)
         except sqlite3.DatabaseError as exc:
             raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
         try:
-            schema.migrate(self._db)
-            self._box_id = self.meta("box_id")
-            if not self._box_id:
-                self._box_id = secrets.token_hex(16)
-                self._db.execute("INSERT INTO meta VALUES ('box_id', ?)", [self._box_id])
-            self._journal = Journal(state_dir / "ledger", self._db)
+            schema.migrate(db)
+            super().__init__(db, _box_id(db))
+            self._journal = Journal(state_dir / "ledger", db)
         except BaseException as exc:
-            self._db.close()
+            db.close()
             if isinstance(exc, sqlite3.DatabaseError):
                 raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
             raise
@@ -127,273 +107,6 @@ class Spool(Reader):
             step.line("", "stop", {})
         self.export_ledger()
 
-    # -- documents ---------------------------------------------------------------
-
-    def claim(self, arrival: Arrival, now: datetime) -> Document:
-        """Commit a claimed scan: from now on it is ours to keep (I2)."""
-        with self._step(now) as step:
-            step.db.execute(
-                "INSERT INTO document(id, state, hotfolder, profile, kind, size, digest,"
-                " captured_at, claimed_at, changed_at, clock, code, step, tries, images, findings, sealed_size, note_size,"
-                " ledger_hash, copy_due) VALUES (?,?,?,?,?,?,?,?,?,?,?,'','',0,0,'[]',0,0,'',0)",
-                [
-                    arrival.id,
-                    State.CLAIMED,
-                    arrival.hotfolder,
-                    arrival.profile,
-                    arrival.kind,
-                    arrival.size,
-                    str(arrival.digest),
-                    utc_text(arrival.captured_at),
-                    utc_text(arrival.claimed_at),
-                    step.at,
-                    arrival.clock,
-                ],
-            )
-            step.count("document", "", State.CLAIMED)
-            step.count("bytes", "", "unsealed", arrival.size)
-            step.line(
-                arrival.id,
-                "claim",
-                {
-                    "hotfolder": arrival.hotfolder,
-                    "profile": arrival.profile,
-                    "kind": arrival.kind,
-                    "size": arrival.size,
-                    "sha256": str(arrival.digest),
-                    "captured_at": utc_text(arrival.captured_at),
-                    "claimed_at": utc_text(arrival.claimed_at),
-                    "clock": arrival.clock,
-                },
-                {"name": printable(arrival.name), "name_hex": arrival.name.hex()},
-            )
-        return self.document(arrival.id)
-
-    def begin(self, document: Document, step_name: str, now: datetime) -> ledger.Head:
-        """Commit the step that is about to be tried; return the newest ledger hash."""
-        with self._step(now) as step:
-            step.change(
-                "UPDATE document SET step = ? WHERE id = ? AND state = ? AND step = ''",
-                [step_name, document.id, document.state],
-            )
-            return step.head()
-
-    def give_back(self, document: Document, now: datetime) -> None:
-        """End a step that could not be done for a reason that is not the document's."""
-        with self._step(now) as step:
-            step.change("UPDATE document SET step = '' WHERE id = ?", [document.id])
-
-    def crashed(self, document: Document, now: datetime) -> Document:
-        """Count the death of the worker that had it; the second one sets it aside."""
-        with self._step(now) as step:
-            moves.end_uncleanly(step, self.document(document.id), count=True)
-        return self.document(document.id)
-
-    def refuse(self, document: Document, code: str, reason: str, now: datetime) -> Document:
-        """Set a document aside that cannot be sealed as it is; a copy goes back to its people."""
-        with self._step(now) as step:
-            moves.move_document(
-                step, document, Event.REFUSE, {"code": code, "reason": reason}, code=code
-            )
-        return self.document(document.id)
-
-    def seal(
-        self,
-        document: Document,
-        sealed: Part,
-        note: Part,
-        facts: Mapping[str, Any],
-        checked_at: datetime,
-        sealed_at: datetime,
-        now: datetime,
-    ) -> Document:
-        """Commit the only seal there will ever be, after it was read back from disk (I4).
-
-        The document is left in the step `freeze`, which follows at once.
-        """
-        with self._step(now) as step:
-            detail = {
-                "sha256": str(sealed.digest),
-                "size": sealed.size,
-                "note_sha256": str(note.digest),
-                "note_size": note.size,
-                "checked_at": utc_text(checked_at),
-                "sealed_at": utc_text(sealed_at),
-                **facts,
-            }
-            moves.move_document(
-                step,
-                document,
-                Event.SEAL,
-                detail,
-                step="freeze",
-                sealed=str(sealed.digest),
-                sealed_size=sealed.size,
-                note=str(note.digest),
-                note_size=note.size,
-                images=facts["images"],
-                findings=json.dumps(facts["findings"]),
-                checked_at=utc_text(checked_at),
-                sealed_at=utc_text(sealed_at),
-                ledger_hash=facts["ledger_hash"],
-            )
-        return self.document(document.id)
-
-    def freeze(
-        self,
-        document: Document,
-        deliveries: Sequence[tuple[str, Role, tuple[Part, ...]]],
-        now: datetime,
-    ) -> Document:
-        """Commit the manifest and make the deliveries: nothing of it changes any more."""
-        with self._step(now) as step:
-            detail = {
-                "level": "reached",
-                "deliveries": [
-                    {"target": target, "role": role, "parts": rows.parts_json(parts)}
-                    for target, role, parts in deliveries
-                ],
-            }
-            moves.move_document(step, document, Event.FREEZE, detail)
-            for target, role, parts in deliveries:
-                step.db.execute(
-                    "INSERT INTO delivery(document, target, role, state, parts, attempts, due_at,"
-                    " code, reason, step, tries, receipts, changed_at)"
-                    " VALUES (?,?,?,?,?,0,?,'','','',0,'[]',?)",
-                    [
-                        document.id,
-                        target,
-                        role,
-                        DeliveryState.PENDING,
-                        json.dumps(rows.parts_json(parts)),
-                        step.at,
-                        step.at,
-                    ],
-                )
-                step.count(f"delivery:{target}", "", DeliveryState.PENDING)
-        return self.document(document.id)
-
-    def set_aside(self, document: Document, code: str, reason: str, now: datetime) -> Document:
-        """Hold a sealed document: a person looks at it, nothing of it is sent."""
-        with self._step(now) as step:
-            moves.move_document(
-                step, document, Event.SET_ASIDE, {"code": code, "reason": reason}, code=code
-            )
-        return self.document(document.id)
-
-    def release(self, document_id: str, person: str, now: datetime) -> tuple[str, ...]:
-        """Let a person's word set things going again; return what was released.
-
-        The document if it is REFUSED or HELD, and each of its deliveries that is
-        REFUSED. Never overrides a policy: the same rules are applied again.
-        """
-        document = self.known(document_id)
-        personal = {"person": person}
-        released: list[str] = []
-        with self._step(now) as step:
-            if document.state in {State.REFUSED, State.HELD}:
-                moves.move_document(
-                    step, document, Event.RELEASE, {}, personal, code="", tries=0, copy_due=0
-                )
-                released.append("document")
-            for delivery in self.deliveries(document_id):
-                if delivery.state is DeliveryState.REFUSED:
-                    moves.move_delivery(
-                        step,
-                        delivery,
-                        DeliveryEvent.RELEASE,
-                        {},
-                        personal,
-                        code="",
-                        reason="",
-                        attempts=0,
-                    )
-                    released.append(delivery.target)
-            # The last proof may have come while it was held: nobody looks at it again.
-            moves.file_if_proven(step, self, document_id)
-        if not released:
-            raise PersonNeeded("nothing-to-release", f"{document_id} is {document.state}")
-        return tuple(released)
-
-    def discard(self, document_id: str, person: str, reason: str, now: datetime) -> Document:
-        """Let a person give up a refused document, with a reason; the bytes stay for now (I2)."""
-        document = self.known(document_id)
-        if document.state is not State.REFUSED:
-            raise PersonNeeded("not-refused", f"{document_id} is {document.state}")
-        with self._step(now) as step:
-            personal = {"person": person, "reason": reason}
-            moves.move_document(step, document, Event.DISCARD, {}, personal, copy_due=0)
-        return self.document(document_id)
-
-    def copied_back(self, document: Document, now: datetime) -> None:
-        """Commit that the copy and its text lie in `rejected`."""
-        with self._step(now) as step:
-            # Not if it was released and refused again meanwhile: that copy says another reason.
-            step.db.execute(
-                "UPDATE document SET copy_due = 0 WHERE id = ? AND changed_at = ?",
-                [document.id, utc_text(document.changed_at)],
-            )
-
-    # -- deliveries --------------------------------------------------------------
-
-    def begin_delivery(self, delivery: Delivery, now: datetime) -> Delivery:
-        """Commit the intent to send, before the first byte leaves (I3).
-
-        A delivery that is SENDING already is in doubt: only its step is marked.
-        """
-        with self._step(now) as step:
-            if delivery.state is DeliveryState.PENDING:
-                moves.move_delivery(step, delivery, DeliveryEvent.SEND, {}, step="deliver")
-            else:
-                step.change(
-                    "UPDATE delivery SET step = 'deliver' WHERE document = ? AND target = ?"
-                    " AND state = ?",
-                    [delivery.document, delivery.target, delivery.state],
-                )
-        return self.delivery(delivery.document, delivery.target)
-
-    def acknowledge(
-        self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime
-    ) -> Document:
-        """Commit that a target proved every part; file the document if it was the last."""
-        proofs = rows.receipts_json(receipts)
-        with self._step(now) as step:
-            moves.move_delivery(
-                step,
-                delivery,
-                DeliveryEvent.ACKNOWLEDGE,
-                {"receipts": proofs},
-                receipts=json.dumps(proofs),
-                code="",
-                reason="",
-            )
-            moves.file_if_proven(step, self, delivery.document)
-        return self.document(delivery.document)
-
-    def reject(self, delivery: Delivery, code: str, reason: str, now: datetime) -> None:
-        """Commit that the target will never take it as it is: a person decides."""
-        with self._step(now) as step:
-            detail: dict[str, Any] = {"code": code, "reason": reason}
-            moves.move_delivery(step, delivery, DeliveryEvent.REJECT, detail, **detail)
-
-    def postpone(
-        self, delivery: Delivery, due_at: datetime, code: str, reason: str, now: datetime
-    ) -> None:
-        """Commit when to try again, and why it did not work. Trouble of a target is no state."""
-        with self._step(now) as step:
-            step.change(
-                "UPDATE delivery SET attempts = attempts + 1, due_at = ?, code = ?, reason = ?,"
-                " step = '' WHERE document = ? AND target = ? AND state = ?",
-                [
-                    utc_text(due_at),
-                    code,
-                    reason,
-                    delivery.document,
-                    delivery.target,
-                    delivery.state,
-                ],
-            )
-
     # -- the ledger ---------------------------------------------------------------
 
     def export_ledger(self) -> int:
@@ -411,66 +124,15 @@ class Spool(Reader):
         with self._step(now) as step:
             step.line("", event, detail, personal)
 
-    # -- tries to log in (I6) ------------------------------------------------------
 
-    def login_record(self, serial: str) -> LoginRecord:
-        """Return what is known of the tries to log in to a token."""
-        row = self._db.execute(
-            "SELECT unresolved, rejected, permitted FROM login WHERE serial = ?", [serial]
-        ).fetchone()
-        return (
-            LoginRecord(serial, row[0], bool(row[1]), bool(row[2])) if row else LoginRecord(serial)
-        )
-
-    def login_attempted(self, serial: str, now: datetime) -> None:
-        """Commit that the PIN is about to be tried; a person's permission is used up by it."""
-        with self._step(now) as step:
-            step.db.execute(
-                "INSERT INTO login(serial, unresolved, rejected, permitted) VALUES (?, 1, 0, 0)"
-                " ON CONFLICT(serial) DO UPDATE SET unresolved = unresolved + 1, permitted = 0",
-                [serial],
-            )
-            step.line("", "login-attempt", {"token": serial})
-
-    def login_answered(
-        self,
-        serial: str,
-        outcome: Literal["accepted", "rejected", "failed"],
-        code: str,
-        now: datetime,
-    ) -> None:
-        """Commit what became of the attempt.
-
-        `failed` says that the PIN was not looked at: this one attempt is closed, and
-        what is known of earlier ones stays as it was.
-        """
-        with self._step(now) as step:
-            if outcome == "failed":
-                step.change(
-                    "UPDATE login SET unresolved = max(unresolved - 1, 0) WHERE serial = ?",
-                    [serial],
-                )
-            else:
-                step.change(
-                    "UPDATE login SET unresolved = 0, rejected = ? WHERE serial = ?",
-                    [outcome == "rejected", serial],
-                )
-            step.line("", f"login-{outcome}", {"token": serial, "code": code})
-
-    def permit_login(self, serial: str, person: str, now: datetime) -> None:
-        """Commit that a person asks for one more try."""
-        with self._step(now) as step:
-            step.db.execute(
-                "INSERT INTO login(serial, unresolved, rejected, permitted) VALUES (?, 0, 0, 1)"
-                " ON CONFLICT(serial) DO UPDATE SET permitted = 1",
-                [serial],
-            )
-            step.line("", "login-permitted", {"token": serial}, {"person": person})
-
-    # -- inside of a transaction -----------------------------------------------------
-
-    def _step(self, now: datetime) -> AbstractContextManager[Transaction]:
-        return transaction(self._db, self._box_id, now)
+def _box_id(db: sqlite3.Connection) -> str:
+    """Return the random id of this box, which is made with its database."""
+    found = db.execute("SELECT value FROM meta WHERE key = 'box_id'").fetchone()
+    if found:
+        return str(found[0])
+    made = secrets.token_hex(16)
+    db.execute("INSERT INTO meta VALUES ('box_id', ?)", [made])
+    return made
 
 
 def _is_empty(path: Path) -> bool:

@@ -230,7 +230,6 @@ def test_the_keys_that_are_not_built_are_these() -> None:
         "[profile.post] on_no_timestamp",
         "[profile.post] timestamp_wait_hours",
         "[profile.post] seal_after",
-        "[profile.post] min_dpi",
         "[profile.post] keep_local_days",
         "[profile.post] keep_refused_days",
         "[profile.post] retain_days",
@@ -585,7 +584,7 @@ def test_every_key_of_it_is_explained() -> None:
             comment += line.lstrip("#") + "\n"
         elif found := re.match(r"\[+([a-z.]+)\]+$", line):
             section, comment = found[0], ""
-        elif found := re.match(r"([a-z_]+) = ", line):
+        elif found := re.match(r"([a-z0-9_]+) = ", line):
             explained.setdefault(f"{section} {found[1]}", comment)
             comment = ""
         elif not line:

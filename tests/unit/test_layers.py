@@ -36,7 +36,8 @@ ROWS = (
     "ledger",
     "records records.logins records.rows",
     "records.transaction records.reader",
-    "records.moves records.journal",
+    "records.moves records.journal records.writer",
+    "records.documents records.deliveries records.logbook",
     "spool",
     # other processes, and what runs in them
     "child",
@@ -174,7 +175,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
     """The test above is worth what this function sees: checked on modules with known imports."""
     known = modules()
 
-    assert {"errors", "document"} <= imported("spool", known["spool"], known)
+    assert {"errors", "schema"} <= imported("spool", known["spool"], known)
     assert "child" in imported("hsm", known["hsm"], known)  # at the end, under __main__
     assert "spool" in imported("commands", known["commands"], known)
     assert "config" in imported("parts", known["parts"], known)  # for types only

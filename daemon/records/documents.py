@@ -1,0 +1,243 @@
+"""The documents of the spool: each method is one step of one document, with its ledger line.
+
+claim -> begin/seal -> freeze
+   |         |
+   |      crashed, give_back
+ refuse, release, discard, set_aside
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from daemon.document import (
+    Arrival,
+    DeliveryEvent,
+    DeliveryState,
+    Document,
+    Event,
+    Part,
+    Role,
+    State,
+    printable,
+    utc_text,
+)
+from daemon.errors import PersonNeeded
+from daemon.records import moves, rows
+from daemon.records.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from daemon import ledger
+
+
+class Documents(Writer):
+    """What happens to documents, up to their deliveries."""
+
+    def claim(self, arrival: Arrival, now: datetime) -> Document:
+        """Commit a claimed scan: from now on it is ours to keep (I2)."""
+        with self._step(now) as step:
+            step.db.execute(
+                "INSERT INTO document(id, state, hotfolder, profile, kind, size, digest,"
+                " captured_at, claimed_at, changed_at, clock, code, step, tries, images, findings, sealed_size, note_size,"
+                " ledger_hash, copy_due) VALUES (?,?,?,?,?,?,?,?,?,?,?,'','',0,0,'[]',0,0,'',0)",
+                [
+                    arrival.id,
+                    State.CLAIMED,
+                    arrival.hotfolder,
+                    arrival.profile,
+                    arrival.kind,
+                    arrival.size,
+                    str(arrival.digest),
+                    utc_text(arrival.captured_at),
+                    utc_text(arrival.claimed_at),
+                    step.at,
+                    arrival.clock,
+                ],
+            )
+            step.count("document", "", State.CLAIMED)
+            step.count("bytes", "", "unsealed", arrival.size)
+            step.line(
+                arrival.id,
+                "claim",
+                {
+                    "hotfolder": arrival.hotfolder,
+                    "profile": arrival.profile,
+                    "kind": arrival.kind,
+                    "size": arrival.size,
+                    "sha256": str(arrival.digest),
+                    "captured_at": utc_text(arrival.captured_at),
+                    "claimed_at": utc_text(arrival.claimed_at),
+                    "clock": arrival.clock,
+                },
+                {"name": printable(arrival.name), "name_hex": arrival.name.hex()},
+            )
+        return self.document(arrival.id)
+
+    def begin(self, document: Document, step_name: str, now: datetime) -> ledger.Head:
+        """Commit the step that is about to be tried; return the newest ledger hash."""
+        with self._step(now) as step:
+            step.change(
+                "UPDATE document SET step = ? WHERE id = ? AND state = ? AND step = ''",
+                [step_name, document.id, document.state],
+            )
+            return step.head()
+
+    def give_back(self, document: Document, now: datetime) -> None:
+        """End a step that could not be done for a reason that is not the document's."""
+        with self._step(now) as step:
+            step.change("UPDATE document SET step = '' WHERE id = ?", [document.id])
+
+    def crashed(self, document: Document, now: datetime) -> Document:
+        """Count the death of the worker that had it; the second one sets it aside."""
+        with self._step(now) as step:
+            moves.end_uncleanly(step, self.document(document.id), count=True)
+        return self.document(document.id)
+
+    def refuse(self, document: Document, code: str, reason: str, now: datetime) -> Document:
+        """Set a document aside that cannot be sealed as it is; a copy goes back to its people."""
+        with self._step(now) as step:
+            moves.move_document(
+                step, document, Event.REFUSE, {"code": code, "reason": reason}, code=code
+            )
+        return self.document(document.id)
+
+    def seal(
+        self,
+        document: Document,
+        sealed: Part,
+        note: Part,
+        facts: Mapping[str, Any],
+        checked_at: datetime,
+        sealed_at: datetime,
+        now: datetime,
+    ) -> Document:
+        """Commit the only seal there will ever be, after it was read back from disk (I4).
+
+        The document is left in the step `freeze`, which follows at once.
+        """
+        with self._step(now) as step:
+            detail = {
+                "sha256": str(sealed.digest),
+                "size": sealed.size,
+                "note_sha256": str(note.digest),
+                "note_size": note.size,
+                "checked_at": utc_text(checked_at),
+                "sealed_at": utc_text(sealed_at),
+                **facts,
+            }
+            moves.move_document(
+                step,
+                document,
+                Event.SEAL,
+                detail,
+                step="freeze",
+                sealed=str(sealed.digest),
+                sealed_size=sealed.size,
+                note=str(note.digest),
+                note_size=note.size,
+                images=facts["images"],
+                findings=json.dumps(facts["findings"]),
+                checked_at=utc_text(checked_at),
+                sealed_at=utc_text(sealed_at),
+                ledger_hash=facts["ledger_hash"],
+            )
+        return self.document(document.id)
+
+    def freeze(
+        self,
+        document: Document,
+        deliveries: Sequence[tuple[str, Role, tuple[Part, ...]]],
+        now: datetime,
+    ) -> Document:
+        """Commit the manifest and make the deliveries: nothing of it changes any more."""
+        with self._step(now) as step:
+            detail = {
+                "level": "reached",
+                "deliveries": [
+                    {"target": target, "role": role, "parts": rows.parts_json(parts)}
+                    for target, role, parts in deliveries
+                ],
+            }
+            moves.move_document(step, document, Event.FREEZE, detail)
+            for target, role, parts in deliveries:
+                step.db.execute(
+                    "INSERT INTO delivery(document, target, role, state, parts, attempts, due_at,"
+                    " code, reason, step, tries, receipts, changed_at)"
+                    " VALUES (?,?,?,?,?,0,?,'','','',0,'[]',?)",
+                    [
+                        document.id,
+                        target,
+                        role,
+                        DeliveryState.PENDING,
+                        json.dumps(rows.parts_json(parts)),
+                        step.at,
+                        step.at,
+                    ],
+                )
+                step.count(f"delivery:{target}", "", DeliveryState.PENDING)
+        return self.document(document.id)
+
+    def set_aside(self, document: Document, code: str, reason: str, now: datetime) -> Document:
+        """Hold a sealed document: a person looks at it, nothing of it is sent."""
+        with self._step(now) as step:
+            moves.move_document(
+                step, document, Event.SET_ASIDE, {"code": code, "reason": reason}, code=code
+            )
+        return self.document(document.id)
+
+    def release(self, document_id: str, person: str, now: datetime) -> tuple[str, ...]:
+        """Let a person's word set things going again; return what was released.
+
+        The document if it is REFUSED or HELD, and each of its deliveries that is
+        REFUSED. Never overrides a policy: the same rules are applied again.
+        """
+        document = self.known(document_id)
+        personal = {"person": person}
+        released: list[str] = []
+        with self._step(now) as step:
+            if document.state in {State.REFUSED, State.HELD}:
+                moves.move_document(
+                    step, document, Event.RELEASE, {}, personal, code="", tries=0, copy_due=0
+                )
+                released.append("document")
+            for delivery in self.deliveries(document_id):
+                if delivery.state is DeliveryState.REFUSED:
+                    moves.move_delivery(
+                        step,
+                        delivery,
+                        DeliveryEvent.RELEASE,
+                        {},
+                        personal,
+                        code="",
+                        reason="",
+                        attempts=0,
+                    )
+                    released.append(delivery.target)
+            # The last proof may have come while it was held: nobody looks at it again.
+            moves.file_if_proven(step, self, document_id)
+        if not released:
+            raise PersonNeeded("nothing-to-release", f"{document_id} is {document.state}")
+        return tuple(released)
+
+    def discard(self, document_id: str, person: str, reason: str, now: datetime) -> Document:
+        """Let a person give up a refused document, with a reason; the bytes stay for now (I2)."""
+        document = self.known(document_id)
+        if document.state is not State.REFUSED:
+            raise PersonNeeded("not-refused", f"{document_id} is {document.state}")
+        with self._step(now) as step:
+            personal = {"person": person, "reason": reason}
+            moves.move_document(step, document, Event.DISCARD, {}, personal, copy_due=0)
+        return self.document(document_id)
+
+    def copied_back(self, document: Document, now: datetime) -> None:
+        """Commit that the copy and its text lie in `rejected`."""
+        with self._step(now) as step:
+            # Not if it was released and refused again meanwhile: that copy says another reason.
+            step.db.execute(
+                "UPDATE document SET copy_due = 0 WHERE id = ? AND changed_at = ?",
+                [document.id, utc_text(document.changed_at)],
+            )
