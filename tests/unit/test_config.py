@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from dataclasses import MISSING, Field, fields
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import config
+from daemon import config, sections
 from daemon.config import Config, load
 from daemon.errors import ConfigError
 
@@ -57,6 +58,7 @@ SECTIONS: dict[str, type[Any]] = {
     "[hsm]": config.HsmSection,
     "[seal]": config.Seal,
     "[[target]]": config.TargetSection,
+    "[limits]": config.LimitsSection,
     "[mqtt]": config.Mqtt,
     "[web]": config.Web,
 }
@@ -276,6 +278,26 @@ def test_the_keys_that_are_not_built_are_these() -> None:
         ("[[hotfolder]]", "rescan_seconds = 0.0", "rescan_seconds: must be greater than 0 (got 0)"),
         ("[[hotfolder]]", 'ignore = "*.tmp"', "ignore: must be a list of texts (got '*.tmp')"),
         ("[[hotfolder]]", "ignore = [1]", "ignore: must be a list of texts (got [1])"),
+        ("[[hotfolder]]", 'subfolders = "yes"', "subfolders: must be true or false (got 'yes')"),
+        ("[[hotfolder]]", 'name_pattern = "("', "name_pattern: is no regular expression"),
+        ("[[hotfolder]]", 'name_pattern = "[0-9]+"', "name_pattern: names no group"),
+        (
+            "[[hotfolder]]",
+            'name_pattern = "(?P<user>.+)"',
+            "name_pattern: group 'user' is not one of batch, counter, number, operator, pages",
+        ),
+        ("[[hotfolder]]", 'sidecar = "maybe"', "sidecar: must be none or optional or required"),
+        ("[[hotfolder]]", "sidecar_wait_seconds = 0", "sidecar_wait_seconds: must be greater"),
+        ("[[hotfolder]]", "keep_rejected_days = 0", "keep_rejected_days: must be greater than 0"),
+        ("[[hotfolder]]", 'report = "last.txt"', "report: must be an absolute path"),
+        ("[profile.post]", 'colour = "yes"', "colour: must be any or wanted (got 'yes')"),
+        ("[profile.post]", 'damaged_pdf = "accept"', "damaged_pdf: must be refuse or envelope"),
+        ("[profile.post]", 'xfa = "no"', "xfa: must be refuse or envelope or accept (got 'no')"),
+        ("[profile.post]", "min_dpi = -1", "min_dpi: must be greater than -1 (got -1)"),
+        ("[limits]", "memory_mb = 255", "memory_mb: must be greater than 255 (got 255)"),
+        ("[limits]", "cpu_seconds = 0", "cpu_seconds: must be greater than 0 (got 0)"),
+        ("[limits]", "wall_seconds = 3601", "wall_seconds: must be at most 3600 (got 3601)"),
+        ("[limits]", "max_nesting = 501", "max_nesting: must be at most 500 (got 501)"),
         ("[profile.post]", "max_mb = 0", "max_mb: must be greater than 0 (got 0)"),
         ("[profile.post]", "max_mb = 65537", "max_mb: must be at most 65536 (got 65537)"),
         ("[profile.post]", "max_pages = 100001", "max_pages: must be at most 100000"),
@@ -311,6 +333,22 @@ def test_each_value_that_cannot_work_is_named(
         for problem in found
         if "missing" not in problem
     )
+
+
+def test_limits_may_be_left_out(tmp_path: Path) -> None:
+    """Then each has its default; one that is set changes no other."""
+    assert read(tmp_path, GOOD).limits == config.LimitsSection()
+    one = read(tmp_path, put("[limits]", "memory_mb = 512")).limits
+    assert one == config.LimitsSection(memory_mb=512)
+
+
+def test_each_policy_stands_for_one_code() -> None:
+    """What a profile says reaches the page worker by code; nothing is forgotten on the way."""
+    profile = config.Profile(procedure="Scankonzept 1.4")
+    assert set(profile.policies.values()) == {"refuse"}
+    for key, code in sections.POLICIES.items():
+        other = dataclasses.replace(profile, **{key: "envelope"})
+        assert other.policies == profile.policies | {code: "envelope"}
 
 
 @pytest.mark.parametrize(
