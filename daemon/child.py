@@ -1,8 +1,11 @@
-"""The inside of a worker process: limits first, then one request after the other.
+"""The inside of a worker process: limits and walls first, then one request after the other.
+
+    python -I -m MODULE '{"parent": …, "memory_mb": …, "file_mb": …, "sandbox": null | {…}}'
 
 Runs in the worker and imports nothing that is not needed there: whatever the
-tasks need is imported by the module that calls `serve`. It writes nothing but
-replies; stdout of libraries goes nowhere.
+tasks need is imported by the module that calls `serve`, before anything is
+forbidden; what they import later has to be among the libraries of sandbox.py.
+It writes nothing but replies; stdout of libraries goes nowhere.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import resource
 import signal
 import struct
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from daemon import sandbox
 from daemon.errors import PermanentError, Refused, TransientError
 
 if TYPE_CHECKING:
@@ -36,17 +41,23 @@ def serve(tasks: Mapping[str, Task]) -> None:
     raises on purpose goes back with its code; anything else is reported by type
     and line, never by message (it may hold content), and ends this process.
     """
-    _confine()
+    settings = json.loads(sys.argv[1])
+    # Opened while it can be: in a sandbox there is no /proc.
+    status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    _limit(settings)
+    taken: dict[str, Any] = {"taken": True}
+    if settings["sandbox"] is not None:
+        taken |= asdict(sandbox.confine(sandbox.from_json(settings["sandbox"])))
     replies = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     requests = sys.stdin.buffer
     while header := requests.read(HEADER.size):
         request = json.loads(requests.read(HEADER.unpack(header)[0]))
-        _reply(replies, {"taken": True})
+        _reply(replies, taken)
         _limit_cpu(request["cpu_seconds"])
         reply, go_on = _answer(tasks[request["task"]], request["argument"])
-        reply["rss_mb"] = _most_memory_mb()
+        reply["rss_mb"] = _most_memory_mb(status)
         _reply(replies, reply)
         if not go_on:
             sys.exit(70)
@@ -77,21 +88,19 @@ def _reply(replies: Any, reply: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _most_memory_mb() -> int:
-    """Return the most memory this process ever had (VmHWM).
+def _most_memory_mb(status: int) -> int:
+    """Return the most memory this process ever had (VmHWM), from its open *status*.
 
     Not ru_maxrss: that counts the main process's memory too, whose child this was
     before it began.
     """
-    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 (no pathlib here)
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) // 1024
+    for line in os.pread(status, 16384, 0).splitlines():
+        if line.startswith(b"VmHWM:"):
+            return int(line.split()[1]) // 1024
     return 0
 
 
-def _confine() -> None:
-    memory_mb, file_mb, parent = json.loads(sys.argv[1])
+def _limit(settings: Mapping[str, Any]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in (
         # The main process may be killed while we hang inside a library: then we go too.
@@ -101,7 +110,7 @@ def _confine() -> None:
     ):
         if libc.prctl(option, value, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), f"prctl {option}")
-    if os.getppid() != parent:  # it was killed before PR_SET_PDEATHSIG could help
+    if os.getppid() != settings["parent"]:  # it was killed before PR_SET_PDEATHSIG could help
         sys.exit(0)
     # A stop is the main process's to order: it closes the pipe. Systemd and terminals send
     # these to everybody, and would end a login, or a document's task, in the middle.
@@ -110,8 +119,8 @@ def _confine() -> None:
     os.umask(0o077)
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, memory_mb << 20),
-        (resource.RLIMIT_FSIZE, file_mb << 20),
+        (resource.RLIMIT_AS, settings["memory_mb"] << 20),
+        (resource.RLIMIT_FSIZE, settings["file_mb"] << 20),
         (resource.RLIMIT_NOFILE, 64),
     ):
         resource.setrlimit(limit, (value, value))

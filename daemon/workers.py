@@ -4,7 +4,8 @@
                  ◀─ stdout: "taken", one reply ─   python -I -m daemon.hsm       (HSM process)
 
 A worker is started when it is first needed, does one task at a time, and is
-killed when a task takes too long. What comes back is JSON that is checked field
+killed when a task takes too long. With a Sandbox it can reach its own places and
+nothing else, and says with its first word which walls hold. What comes back is JSON that is checked field
 by field (`typed`): a worker that was taken over by a hostile scan can lie, but
 it cannot make this process run anything (I10). That is why this is not a pool
 that pickles: see docs/decisions/0003-own-workers.md.
@@ -27,16 +28,19 @@ import sys
 import time
 import types
 import typing
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from daemon import ledger
 from daemon.document import Digest
 from daemon.errors import DaemonError, PermanentError, Refused, TransientError, WorkerDied
+from daemon.sandbox import Confinement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from daemon.sandbox import Sandbox
 
 MAX_REPLY = 16 << 20
 """A reply longer than this is not read: the worker is ended instead."""
@@ -46,6 +50,7 @@ ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
 START_SECONDS = 30.0
 """So long a worker may take until it has taken a task: its imports, on a slow disk."""
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+WHERE = re.compile(r"\w{1,60} at [\w.]{1,60}:\d{1,6}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +74,28 @@ class Worker:
         *,
         place: Path,
         limits: Limits,
+        sandbox: Sandbox | None = None,
         environment: Mapping[str, str] = ENVIRONMENT,
     ) -> None:
         """Describe the worker; no process is started before the first call.
 
         *module* is run as `python -I -m MODULE`, or as a file if it is a path, and has
-        to call `child.serve`; *place* is its working folder and, by its limits, its only one.
+        to call `child.serve`; *place* is its working folder; with a *sandbox* it can use
+        that one's places only.
         """
         self._module = module
         self._place = place
         self._limits = limits
+        self._sandbox = sandbox
         self._environment = dict(environment)
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
         self.replaced = 0
         """How often a dead or killed process was replaced, for the page."""
+        self.confinement: Confinement | None = None
+        """Which walls held in the newest process, by its own word before it saw a document; None
+        before the first, and without a sandbox."""
+        self._met = False
 
     @property
     def pid(self) -> int | None:
@@ -91,18 +103,27 @@ class Worker:
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if running and self._process else None
 
-    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+    async def call(
+        self,
+        task: str,
+        argument: Mapping[str, Any],
+        *,
+        seconds: float,
+        cpu_seconds: float | None = None,
+    ) -> Any:
         """Run *task* in the worker and return its JSON reply.
 
+        It may take *seconds*, and *cpu_seconds* of processor time (as many, if not said).
         Raise what the worker raised on purpose (Refused, PermanentError,
         TransientError with their codes), or WorkerDied if it ended, answered
-        nonsense, or took longer than *seconds*. Where none can be started:
-        TransientError `worker-unavailable`.
+        nonsense, or took too long. Where none can be started: TransientError
+        `worker-unavailable`.
         """
-        request = json.dumps({"task": task, "argument": argument, "cpu_seconds": seconds}).encode()
+        cpu_seconds = seconds if cpu_seconds is None else cpu_seconds
+        request = {"task": task, "argument": argument, "cpu_seconds": cpu_seconds}
         async with self._lock:
             try:
-                reply = await self._exchange(request, seconds)
+                reply = await self._exchange(json.dumps(request).encode(), seconds, cpu_seconds)
                 result, error = _outcome(reply)
             except BaseException:
                 # Whatever happened, also a cancelled caller: an answer that comes
@@ -121,7 +142,7 @@ class Worker:
         async with self._lock:
             await self._end()
 
-    async def _exchange(self, request: bytes, seconds: float) -> dict[str, Any]:
+    async def _exchange(self, request: bytes, seconds: float, cpu_seconds: float) -> dict[str, Any]:
         process = await self._taken(request)
         try:
             async with asyncio.timeout(seconds):
@@ -129,7 +150,10 @@ class Worker:
         except TimeoutError:
             raise WorkerDied(f"{self._module} was ended after {seconds:g} s") from None
         except (ConnectionError, asyncio.IncompleteReadError):
-            raise WorkerDied(f"{self._module} ended by {await _ending(process)}") from None
+            how = await _ending(process)
+            if how == "SIGXCPU":
+                how = f"using more than {cpu_seconds:g} s of processor time"
+            raise WorkerDied(f"{self._module} ended by {how}") from None
 
     async def _taken(self, request: bytes) -> asyncio.subprocess.Process:
         """Give *request* to a process that takes it."""
@@ -138,8 +162,10 @@ class Worker:
                 process = await self._running()
                 async with asyncio.timeout(START_SECONDS):
                     await _send(process, request)
-                    if await _receive(process) == {"taken": True}:
-                        return process
+                    reply = await _receive(process)
+                if reply.pop("taken", None) is True:
+                    self._meet(reply)
+                    return process
             except (OSError, asyncio.IncompleteReadError, TimeoutError, WorkerDied):
                 pass
             # It died while idle, answers the task before this one, or does not start:
@@ -149,14 +175,26 @@ class Worker:
                 await self._end()
         raise TransientError("worker-unavailable", f"{self._module} does not take a task")
 
+    def _meet(self, first_word: dict[str, Any]) -> None:
+        """Believe what a new process says of its walls; later it may be somebody else's word."""
+        if not self._met and self._sandbox is not None:
+            self.confinement = typed(Confinement, first_word)
+        self._met = True
+
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
-            limits = json.dumps([self._limits.memory_mb, self._limits.file_mb, os.getpid()])
+            self._met = False
+            settings = {
+                "parent": os.getpid(),
+                "memory_mb": self._limits.memory_mb,
+                "file_mb": self._limits.file_mb,
+                "sandbox": self._sandbox and asdict(self._sandbox),
+            }
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
                 *(["-m", self._module] if isinstance(self._module, str) else [self._module]),
-                limits,
+                json.dumps(settings),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 # Libraries print what they find in documents: the journal must not see it (I9).
@@ -173,6 +211,9 @@ class Worker:
             return
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        # To wait is to wait for the pipes too, and another process may hold them: a child of the
+        # worker, where nothing forbids it one, or a daemon that a vendor's library has started.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         await process.wait()
 
 
@@ -191,12 +232,25 @@ class Workers:
         """How many processes were replaced so far."""
         return sum(worker.replaced for worker in self._all)
 
-    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+    @property
+    def missing(self) -> frozenset[str] | None:
+        """Which walls were missing in the newest process of each; None before there was one."""
+        known = [worker.confinement for worker in self._all if worker.confinement]
+        return frozenset(name for one in known for name in one.missing) if known else None
+
+    async def call(
+        self,
+        task: str,
+        argument: Mapping[str, Any],
+        *,
+        seconds: float,
+        cpu_seconds: float | None = None,
+    ) -> Any:
         """Run *task* in the first worker that is free; see `Worker.call`."""
         async with self._free:
             worker = self._idle.pop()
             try:
-                return await worker.call(task, argument, seconds=seconds)
+                return await worker.call(task, argument, seconds=seconds, cpu_seconds=cpu_seconds)
             finally:
                 self._used_at[worker] = time.monotonic()
                 # The same one is taken first again, so the others can be let go.
@@ -262,7 +316,10 @@ def _outcome(reply: dict[str, Any]) -> tuple[Any, DaemonError | None]:
         return reply["result"], None
     error = kinds.get(str(reply.get("error")))
     if error is None:
-        raise WorkerDied(f"the worker failed in {_line(reply.get('where'), 200)}")
+        # It goes into the ledger with a crash: a class and a line of code, no text of its own.
+        where = str(reply.get("where"))
+        place = where if WHERE.fullmatch(where) else "a place that it does not name"
+        raise WorkerDied(f"the worker failed in {place}")
     code = str(reply.get("code"))
     if len(code) > 64 or not CODE.fullmatch(code):
         raise WorkerDied("a refusal with no code of ours")

@@ -48,6 +48,15 @@ def sleep(argument: dict[str, Any]) -> None:
     time.sleep(600)
 
 
+def leave_a_child(argument: dict[str, Any]) -> None:
+    """Have a child that holds the pipes; then hang."""
+    if (pid := os.fork()) == 0:
+        time.sleep(600)
+        os._exit(0)
+    Path(argument["here"]).write_text(str(pid), encoding="ascii")
+    time.sleep(600)
+
+
 def hang_in_c(argument: dict[str, Any]) -> None:
     """Sleep inside of a library that does not release the GIL: no Python code runs meanwhile."""
     _here(argument)
@@ -57,6 +66,19 @@ def hang_in_c(argument: dict[str, Any]) -> None:
 def spin(_: dict[str, Any]) -> None:
     while True:
         pass
+
+
+def wait(argument: dict[str, Any]) -> None:
+    time.sleep(argument["seconds"])
+
+
+def write_for_ever(argument: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with open(argument["path"], "wb", buffering=0) as file:  # noqa: PTH123 (no buffer wanted)
+            while True:
+                file.write(b"x" * 65536)
+    except OSError as exc:
+        return {"errno": exc.errno}
 
 
 def end(argument: dict[str, Any]) -> None:
@@ -186,8 +208,11 @@ if __name__ == "__main__":
                 bug,
                 not_json,
                 sleep,
+                leave_a_child,
                 hang_in_c,
                 spin,
+                wait,
+                write_for_ever,
                 end,
                 leave,
                 hoard_memory,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import resource
 import signal
@@ -199,6 +200,23 @@ def test_a_hanging_task_is_ended_in_time(tmp_path: Path, task: str) -> None:
     asyncio.run(main())
 
 
+def test_a_child_that_holds_the_pipes_does_not_hold_us(tmp_path: Path) -> None:
+    """In a sandbox there is none; a vendor's library may start a daemon of its own."""
+
+    async def main() -> None:
+        async with worker(tmp_path) as made:
+            argument = {"here": str(tmp_path / "here")}
+            async with asyncio.timeout(SOON):
+                with pytest.raises(WorkerDied):
+                    await made.call("leave_a_child", argument, seconds=1.0)
+            child = await pid_in(tmp_path / "here")
+            assert not gone(child)
+            assert (await made.call("echo", {}, seconds=SOON))["pid"]
+            os.kill(child, signal.SIGKILL)
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_dies_idle_is_replaced_without_a_word(tmp_path: Path) -> None:
     """The out-of-memory killer took it between two tasks: no document was in it."""
 
@@ -357,8 +375,8 @@ def test_a_worker_sees_no_more_than_it_needs(
     assert state["umask"] == 0o077
     assert state["cwd"] == str(tmp_path)
     assert state["flags"] == [1, 1]
-    # stdin, stdout, stderr, the replies, and what lists them: nothing of the parent's.
-    assert len(state["descriptors"]) <= 6
+    # stdin, stdout, stderr, the replies, its status, and what lists them: none of the parent's.
+    assert len(state["descriptors"]) <= 7
     assert secret not in state["descriptors"][:4]
 
 
@@ -413,6 +431,34 @@ def test_each_task_has_cpu_time_of_its_own(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_busy_task_is_ended_by_the_time_it_has_used(tmp_path: Path) -> None:
+    """Also where nobody looks at a clock: the kernel counts, and the reason names the limit."""
+
+    async def main() -> None:
+        async with worker(tmp_path) as made:
+            for _ in range(2):
+                with pytest.raises(WorkerDied, match=r"more than 0\.1 s of processor time"):
+                    await made.call("spin", {}, seconds=SOON, cpu_seconds=0.1)
+            # A task that only waits is not ended by it.
+            await made.call("wait", {"seconds": 2.5}, seconds=SOON, cpu_seconds=0.1)
+            assert made.replaced == 2
+
+    asyncio.run(main())
+
+
+def test_a_task_that_writes_for_ever_is_stopped_by_its_allowance(tmp_path: Path) -> None:
+    """One file fills what one file may hold, and the disk stays free for the others."""
+
+    async def main() -> None:
+        async with worker(tmp_path) as made:
+            path = tmp_path / "out"
+            found = await made.call("write_for_ever", {"path": str(path)}, seconds=SOON)
+            assert found["errno"] == errno.EFBIG
+            assert path.stat().st_size == LIMITS.file_mb << 20
+
+    asyncio.run(main())
+
+
 # -- lies ------------------------------------------------------------------------------------
 
 
@@ -451,6 +497,20 @@ def test_a_reply_that_is_none_is_a_death(tmp_path: Path, lies: tuple[str, ...], 
                 assert len(str(caught.value)) < 500
                 assert time.monotonic() - begun < SOON / 3
             assert (await made.call("echo", {}, seconds=SOON))["pid"]
+
+    asyncio.run(main())
+
+
+def test_a_worker_cannot_have_its_own_words_written_down(tmp_path: Path) -> None:
+    """Why it died stands in the ledger, which names nobody (I9)."""
+
+    async def main() -> None:
+        async with worker(tmp_path) as made:
+            for where in ("Müller at home", "Error at x.py:1; Müller", "a b at x.py:1", "x" * 5000):
+                raw = framed(json.dumps({"error": "bug", "where": where}).encode())
+                with pytest.raises(WorkerDied) as caught:
+                    await made.call("lie", {"raw": raw, "then": "hang"}, seconds=SOON)
+                assert caught.value.args[0] == "the worker failed in a place that it does not name"
 
     asyncio.run(main())
 
