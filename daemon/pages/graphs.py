@@ -1,12 +1,13 @@
-"""A sealed PDF against its original: everything that hangs on the catalog, object by object.
+"""A sealed PDF against its original: everything that hangs on catalog and trailer, object by object.
 
 Both files are read afresh. The two graphs are walked side by side; what they
 hold has to be equal, except for exactly what sealing adds:
 
     catalog     /AcroForm: one field more, /SigFlags;  /Perms;  /Metadata
     first page  /Annots: that field, last
+    trailer     what a table needs
 
-A stream counts by its raw bytes, so no decoder's opinion comes in. References
+An original that is encrypted with an empty password is compared as it reads. A stream counts by its raw bytes, so no decoder's opinion comes in. References
 are followed once for each pair of objects, so sharing has to be the same, too:
 an original object always finds the same one in the sealed file.
 """
@@ -19,6 +20,7 @@ from pikepdf import Array, Dictionary, Name, Object, PikepdfError
 from pikepdf import ObjectType as Kind
 
 from daemon.errors import PermanentError
+from daemon.pages.entries import entries_of
 
 if TYPE_CHECKING:
     from pikepdf import Pdf
@@ -30,6 +32,11 @@ ADDED_TO_CATALOG: Final = frozenset({
 })  # fmt: skip
 ADDED_TO_FORM: Final = frozenset({"/Fields", "/SigFlags"})
 ADDED_TO_PAGE: Final = frozenset({"/Annots"})
+OF_A_TABLE: Final = frozenset({
+    "/Size", "/ID", "/Prev", "/XRefStm", "/Encrypt",
+    # Where the table is a stream, its dictionary is the trailer.
+    "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms",
+})  # fmt: skip
 LENGTH: Final = frozenset({"/Length"})
 NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -65,7 +72,7 @@ def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
     walk.dictionaries(original.Root, sealed.Root, ADDED_TO_CATALOG)
     walk.dictionaries(form, sealed_form, ADDED_TO_FORM)
     walk.longer(form.get(Name.Fields), sealed_form.get(Name.Fields), field, "fields")
-    walk.pair(original.trailer.get(Name.Info), sealed.trailer.get(Name.Info))
+    walk.dictionaries(original.trailer, sealed.trailer, OF_A_TABLE | {"/Root"})
     walk.to_the_end()
     return len(pages)
 
@@ -98,9 +105,13 @@ class _Walk:
     def dictionaries(self, one: Any, other: Any, but: frozenset[str]) -> None:
         """Compare two dictionaries, except for some keys."""
         # A key whose value is null is a key that is not there (ISO 32000-1, 7.3.7).
-        mine = {key: value for key, value in one.items() if value is not None and key not in but}
+        self.entries(entries_of(one), entries_of(other), but)
+
+    def entries(self, one: dict[str, Any], other: dict[str, Any], but: frozenset[str]) -> None:
+        """Compare what two dictionaries hold, except for some keys."""
+        mine = {key: value for key, value in one.items() if key not in but}
         for key, value in other.items():
-            if value is None or key in but:
+            if key in but:
                 continue
             if key not in mine:
                 raise Differ("a dictionary of the sealed file has an entry more")
@@ -137,8 +148,26 @@ class _Walk:
         elif kind == Kind.dictionary:
             self.dictionaries(one, other, NOTHING)
         else:
-            self.dictionaries(one.stream_dict, other.stream_dict, LENGTH)
+            self.entries(_decrypted(one.stream_dict), entries_of(other.stream_dict), LENGTH)
             _streams(one, other)
+
+
+def _decrypted(stream: Object) -> dict[str, Any]:
+    """Return the entries of a stream without the filter that says how it was encrypted."""
+    found = entries_of(stream)
+    filters, parameters = found.get("/Filter"), found.get("/DecodeParms")
+    if filters == Name.Crypt:
+        del found["/Filter"]
+        found.pop("/DecodeParms", None)
+    if not isinstance(filters, Array) or Name.Crypt not in list(filters):
+        return found
+    kept = [place for place, name in enumerate(filters) if name != Name.Crypt]
+    found["/Filter"] = Array([filters[place] for place in kept])
+    if isinstance(parameters, Array):
+        found["/DecodeParms"] = Array(
+            [entry for place, entry in enumerate(parameters) if place in kept]
+        )
+    return found
 
 
 def _streams(one: Object, other: Object) -> None:

@@ -13,14 +13,16 @@ from typing import IO, TYPE_CHECKING, Final
 from daemon.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _FORMATS: Final = {1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I"}
 _FORMATS.update({16: "Q", 17: "q", 18: "Q"})
 """How the types of TIFF 6.0 are stored; texts and floating-point numbers are of no use here."""
 _TEXT_AND_FLOATS: Final = {2: 1, 11: 4, 12: 8}
 """How many bytes one value of those has: they have to lie inside the file as well."""
+_WHOLE: Final = frozenset({3, 4, 16})
 MOST_ENTRIES: Final = 4096
+MOST_CHILDREN: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Directory:
     entries: dict[int, _Entry] = field(repr=False)
     reach: int
     """The end of whatever its entries point at: beyond the file's end, if that was cut off."""
+    big: bool
 
     def count(self, tag: int) -> int:
         """Return how many values *tag* has; 0 where it is missing."""
@@ -49,8 +52,10 @@ class Directory:
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _FORMATS:
             return ()
-        layout = _FORMATS[entry.kind] * min(entry.count, most)
-        return struct.unpack(self.order + layout, self._read(entry, struct.calcsize("=" + layout)))
+        letter = _FORMATS[entry.kind]
+        layout = f"={min(entry.count, most) * len(letter)}{letter[0]}"
+        data = self._read(entry, struct.calcsize(layout))
+        return struct.unpack(self.order + layout[1:], data)
 
     def number(self, tag: int, default: int) -> int:
         """Return the first value of *tag*, or *default*."""
@@ -63,10 +68,28 @@ class Directory:
             return b""
         return self._read(entry, entry.count)
 
+    def whole(self, tag: int) -> bool:
+        """Return whether *tag* is missing, or whole numbers: readers guess about anything else."""
+        entry = self.entries.get(tag)
+        return entry is None or entry.kind in _WHOLE
+
+    def single(self, tag: int) -> bool:
+        """Return whether *tag* is missing, or one whole number."""
+        return self.whole(tag) and self.count(tag) in {0, 1}
+
     def ratio(self, tag: int) -> float:
-        """Return the fraction that *tag* holds, or 0."""
+        """Return the fraction that *tag* holds, which may be written as a whole number; or 0."""
         values = self.numbers(tag, 1)
+        if len(values) == 1:
+            return float(values[0])
         return values[0] / values[1] if len(values) == 2 and values[1] else 0.0
+
+    def children(self, tag: int) -> Iterator[Directory]:
+        """Yield the directories that *tag* points at; refuse more than any file needs."""
+        if self.count(tag) > MOST_CHILDREN:
+            raise Refused("image-damaged", f"an image of the TIFF has {self.count(tag)} others")
+        for place in self.numbers(tag, MOST_CHILDREN):
+            yield _directory(self.file, self.order, place, big=self.big)[0]
 
     def _read(self, entry: _Entry, length: int) -> bytes:
         return _read(self.file, entry.place, length)
@@ -97,6 +120,17 @@ def directories(file: IO[bytes], most: int) -> Iterator[Directory]:
         yield directory
 
 
+def one_strip(tags: Mapping[int, int], data: bytes) -> bytes:
+    """Return a TIFF of these tags around one strip, which begins at its eighth byte."""
+    held = data + b"\0" * (len(data) % 2)
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value)
+        for tag, value in sorted({**tags, 273: 8, 279: len(data)}.items())
+    )
+    head = b"II*\0" + struct.pack("<I", 8 + len(held))
+    return head + held + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+
+
 def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[Directory, int]:
     counting, layout, inline = ("Q", "HHQ", 8) if big else ("H", "HHI", 4)
     number = struct.calcsize("=" + counting)
@@ -118,7 +152,7 @@ def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[D
             reach = max(reach, where + size)
         entries.setdefault(tag, _Entry(kind, values, where))
     (after,) = struct.unpack_from(order + ("Q" if big else "I"), table, count * step)
-    return Directory(file, order, entries, reach), after
+    return Directory(file, order, entries, reach, big), after
 
 
 def _read(file: IO[bytes], place: int, length: int, *, partly: bool = False) -> bytes:

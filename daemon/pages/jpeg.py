@@ -16,14 +16,14 @@ from daemon.document import CHUNK
 from daemon.errors import Refused
 from daemon.pages.ifd import Directory, directories
 from daemon.pages.picture import (
-    RESOLUTION_UNKNOWN,
     TURNS,
+    Density,
     Picture,
     Turn,
+    density,
     device_space,
     fitting_profile,
     part_of_file,
-    usable_dpi,
 )
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
@@ -34,6 +34,10 @@ MOST_PROFILE: Final = 4 << 20
 PLAIN_RGB: Final = b" /DecodeParms << /ColorTransform 0 >>"
 PADDING: Final = b"\0\xff"
 MOST_PADDING: Final = 1024
+MOST_SEGMENTS: Final = 4096
+"""A profile in 255 parts, ten scans with their tables: a tenth of this is much."""
+NEAR: Final = 64
+"""A segment follows the one before it; only coded data is long."""
 
 _MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 """In coded data a marker is anything behind FF but a stuffed zero and the restarts."""
@@ -48,7 +52,7 @@ class Scan:
     width: int = 0
     height: int = 0
     components: tuple[int, ...] = ()
-    jfif_density: tuple[int, int, int] = (0, 0, 0)
+    jfif_density: tuple[int, int, int] = (0, 1, 1)
     jfif: bool = False
     adobe: int | None = None
     """The transform of Adobe's marker, where there is one."""
@@ -85,17 +89,17 @@ def picture(file: IO[bytes], size: int, max_pixels: int) -> Picture:
     if count == 3 and scan.says_nothing and scan.components == tuple(b"RGB"):
         # Decoders go by these names; a PDF's reader takes it for YCbCr unless it is told.
         entries += PLAIN_RGB
-    turn, dpi = _exif(scan)
+    turn, found = _exif(scan)
     return Picture(
         width=scan.width,
         height=scan.height,
         entries=entries,
         colours=device_space(count),
         chunks=part_of_file(file, 0, size),
-        dpi=dpi,
+        density=found,
         turn=turn,
         icc=fitting_profile(scan.profile, count),
-        findings=() if dpi else (RESOLUTION_UNKNOWN,),
+        findings=found.findings,
     )
 
 
@@ -107,8 +111,8 @@ def scanned(file: IO[bytes], start: int, end: int) -> Scan:
     file.seek(start)
     if file.read(2) != bytes((0xFF, SOI)):
         raise Refused("image-damaged", "the JPEG does not begin as one")
-    while True:
-        marker, place = _next_marker(file, place, end)
+    for _ in range(MOST_SEGMENTS):
+        marker, place = next_marker(file, place, end)
         if marker == EOI:
             break
         if marker == SOI or 0x01 <= marker < 0xC0:
@@ -122,6 +126,8 @@ def scanned(file: IO[bytes], start: int, end: int) -> Scan:
         if marker == SOS and not scan.frame:
             raise Refused("image-damaged", "the JPEG has coded data before its frame")
         place += length
+    else:
+        raise Refused("image-damaged", "the JPEG has more segments than any needs")
     scan.end = place
     scan.profile = b"".join(part for _, part in sorted(profile.items()))
     _supported(scan)
@@ -139,12 +145,13 @@ def _supported(scan: Scan) -> None:
         raise Refused("image-unsupported", f"JPEG of {len(scan.components)} components")
 
 
-def _next_marker(file: IO[bytes], place: int, end: int) -> tuple[int, int]:
+def next_marker(file: IO[bytes], place: int, end: int) -> tuple[int, int]:
     """Return the next marker from *place* on, past coded data, and where it ends."""
     held = b""
+    length = NEAR
     while place < end:
         file.seek(place)
-        piece = file.read(min(CHUNK, end - place))
+        piece = file.read(min(length, end - place))
         if not piece:
             break
         window = held + piece
@@ -153,6 +160,7 @@ def _next_marker(file: IO[bytes], place: int, end: int) -> tuple[int, int]:
             return found[1][0], place - len(held) + found.end()
         place += len(piece)
         held = b"\xff" if window.endswith(b"\xff") else b""
+        length = CHUNK
     raise Refused("file-incomplete", "the JPEG has no end")
 
 
@@ -179,17 +187,15 @@ def _segment(scan: Scan, marker: int, data: bytes, profile: dict[int, bytes]) ->
         scan.adobe = data[11]
 
 
-def _exif(scan: Scan) -> tuple[Turn, tuple[float, float] | None]:
-    turn, dpi = Turn(), None
+def _exif(scan: Scan) -> tuple[Turn, Density]:
     unit, x, y = scan.jfif_density
-    if unit in {1, 2}:
-        inches = 1.0 if unit == 1 else 2.54
-        dpi = usable_dpi(x * inches, y * inches)
+    turn, found = Turn(), density(x, y, {1: 1.0, 2: 1 / 2.54}.get(unit, 0.0))
     directory = exif_directory(scan.exif)
     if directory is not None:
         turn = TURNS.get(directory.number(0x0112, 1), Turn())
-        dpi = dpi or resolution(directory)
-    return turn, dpi
+        if found.dpi is None and resolution(directory).dpi:
+            found = resolution(directory)
+    return turn, found
 
 
 def exif_directory(exif: bytes) -> Directory | None:
@@ -200,7 +206,7 @@ def exif_directory(exif: bytes) -> Directory | None:
         return None
 
 
-def resolution(directory: Directory) -> tuple[float, float] | None:
-    """Return the dots per inch that a directory names, if it does."""
-    inches = {2: 1.0, 3: 2.54}.get(directory.number(0x0128, 2), 0.0)
-    return usable_dpi(directory.ratio(0x011A) * inches, directory.ratio(0x011B) * inches)
+def resolution(directory: Directory) -> Density:
+    """Return how large a directory says its pixels are; the unit is an inch unless it says so."""
+    inches = {2: 1.0, 3: 1 / 2.54}.get(directory.number(0x0128, 2), 0.0)
+    return density(directory.ratio(0x011A), directory.ratio(0x011B), inches)

@@ -26,8 +26,9 @@ _ENTRIES: Final = frozenset({
 })  # fmt: skip
 _IMAGE_ENTRIES: Final = frozenset({
     "/Type", "/Subtype", "/Width", "/Height", "/ColorSpace", "/BitsPerComponent", "/Filter",
-    "/DecodeParms", "/Decode", "/SMask", "/Length",
+    "/DecodeParms", "/Decode", "/SMask", "/Mask", "/Length",
 })  # fmt: skip
+_ALWAYS: Final = frozenset({"/Type", "/Subtype", "/Width", "/Height", "/Filter", "/Length"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ def shown_by(page: Page, field: Dictionary | None) -> Shown:
     if e != (width if mirrored else 0):
         raise Differ("an image of the sealed file does not fill its page")
     return Shown(image, (entries.get_int(Name.Rotate) or 0, mirrored))
+
+
+def has_only(image: Stream, *names: str) -> None:
+    """Raise Differ if more is said about the image than its size, its filter and these entries."""
+    if set(image.keys()) - _ALWAYS - set(names):
+        raise Differ("the sealed file says more about an image")
 
 
 def carries(image: Stream, pieces: Iterator[bytes]) -> None:

@@ -7,14 +7,17 @@ there makes other pixels.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from pikepdf import Array, Name, PdfImage, Stream, String
+from pikepdf import Array, Name, Stream, String
 from PIL import Image, ImageChops
 
-from daemon.pages.frames import decoding
+from daemon.pages.decoded import size_of
+from daemon.pages.frames import decoding, opened
 from daemon.pages.graphs import Differ
+from daemon.pages.page import has_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +26,10 @@ ROWS_BYTES: Final = 1 << 20
 _SPACES: Final = {"/DeviceGray": "L", "/DeviceRGB": "RGB", "/DeviceCMYK": "CMYK"}
 _BY_COMPONENTS: Final = {1: "L", 3: "RGB", 4: "CMYK"}
 _BYTES: Final = {"L": 1, "RGB": 3, "CMYK": 4}
+_KINDS: Final = {"TIFF": "tiff", "PNG": "png"}
+
+Frame = tuple[Image.Image, Image.Image | None]
+"""A decoded image; and its lower bytes, where each sample has two."""
 
 
 def space_of(image: Stream, original: Image.Image) -> tuple[str, bytes]:
@@ -58,44 +65,98 @@ def _base(space: object, original: Image.Image) -> str:
 def described(image: Stream, original: Image.Image, *, bits: int) -> None:
     """Raise Differ unless the sealed image has the original's size and colours."""
     if (
-        (image.get_int(Name.Width), image.get_int(Name.Height)) != original.size
+        size_of(image) != original.size
         or image.get_int(Name.BitsPerComponent) != bits
         or space_of(image, original) != (original.mode, b"")
     ):
         raise Differ("a sealed image has another size or other colours")
 
 
-def equal(image: Stream, original: Image.Image) -> None:
-    """Raise Differ unless the losslessly packed *image* has exactly the samples of *original*."""
+def frame_of(original: Image.Image, path: str) -> Frame:
+    """Decode the frame that *original*, opened at *path*, is on.
+
+    Where its samples have two bytes, this is done twice: Pillow drops the second one.
+    """
     with decoding():
+        lower = None
+        if original.mode not in {"I;16", "I;16B"} and ";16" in _stored(original):
+            lower = _lower_bytes(original, path)
         original.load()
-        colours, alpha = _opaque(original)
+    return original, lower
+
+
+def _stored(image: Image.Image) -> str:
+    """Return Pillow's name for how the samples lie in the file."""
+    if not getattr(image, "tile", None):
+        return ""  # from no file, or decoded before
+    arguments = image.tile[0].args  # type: ignore[attr-defined]
+    return arguments if isinstance(arguments, str) else str(arguments[0])
+
+
+def _lower_bytes(image: Image.Image, path: str) -> Image.Image:
+    """Decode the frame with each sample's bytes exchanged."""
+    number = image.tell()
+    with opened(path, _KINDS[str(image.format)]) as again:
+        if number:
+            again.seek(number)
+        again.info.pop("xmp", None)
+        (tile,) = again.tile  # type: ignore[attr-defined]
+        name = _stored(again)
+        native = "L" if sys.byteorder == "little" else "B"
+        order = name[-1].replace("N", native)
+        name = name[:-1] + ("B" if order == "L" else "L")
+        args = name if isinstance(tile.args, str) else (name, *tile.args[1:])
+        again.tile = [tile._replace(args=args)]  # type: ignore[attr-defined]
+        again.load()
+    return again
+
+
+def equal(image: Stream, original: Image.Image, path: str = "") -> None:
+    """Raise Differ unless the losslessly packed *image* has exactly the samples of *original*.
+
+    That was opened at *path*, if it comes from a file.
+    """
+    frame, lower = frame_of(original, path)
+    with decoding():
+        colours, alpha = _opaque(frame)
+        below, alpha_below = _opaque(lower) if lower else (None, None)
     mask = image.get(Name.SMask)
-    if (mask is None) != (alpha is None):
+    opaque = [band is None or band.getextrema() == (255, 255) for band in (alpha, alpha_below)]
+    if (mask is None) != all(opaque):
         raise Differ("a sealed image has another transparency")
-    _samples_equal(image, colours)
-    if alpha is not None:
+    has_only(image, "/ColorSpace", "/BitsPerComponent", "/SMask")
+    _samples_equal(image, colours, below)
+    if alpha is not None and mask is not None:
         if not isinstance(mask, Stream):
             raise Differ("a sealed image has another transparency")
-        _samples_equal(mask, alpha)
+        has_only(mask, "/ColorSpace", "/BitsPerComponent")
+        _samples_equal(mask, alpha, alpha_below)
 
 
-def equal_upright(image: Stream, turned: tuple[int, bool], original: Image.Image) -> None:
-    """Raise Differ unless the carried *image*, decoded and turned, shows what *original* shows."""
-    with decoding():
-        shown = PdfImage(image).as_pil_image()
-        if turned[1]:
-            shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        # Pillow turns the other way round.
-        back = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
-        back[270] = Image.Transpose.ROTATE_90
-        if turned[0]:
-            shown = shown.transpose(back[turned[0]])
-        # A name for a size: rows of zeros would decode to the right bytes of another image.
-        if shown.size != original.size or shown.mode != original.mode:
-            raise Differ("a carried image decodes to another size or other colours")
-        if not _same(shown, original):
+def same(one: Image.Image, other: Image.Image, but: frozenset[int] = frozenset()) -> None:
+    """Raise Differ unless both have the same pixels, except in some rows."""
+    # A name for a size: rows of zeros would decode to the right bytes of another image.
+    if one.size != other.size or one.mode != other.mode:
+        raise Differ("a carried image decodes to another size or other colours")
+    if one.mode == "1":
+        # Ten times as fast as packing the bits, to compare them.
+        if ImageChops.logical_xor(one, other).getbbox() is not None:
             raise Differ("a carried image decodes to other pixels")
+        return
+    for (top, mine), (_, its) in zip(_rows(one, but), _rows(other, but), strict=True):
+        if mine != its:
+            raise Differ(f"a carried image decodes to other pixels, from row {top} on")
+
+
+def as_stored(image: Image.Image, turned: tuple[int, bool]) -> Image.Image:
+    """Return an upright image as it was before it was mirrored and then turned clockwise."""
+    degrees, mirrored = turned
+    # Pillow turns the other way round, which is back.
+    back = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
+    back[270] = Image.Transpose.ROTATE_270
+    if degrees:
+        image = image.transpose(back[degrees])
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
 
 
 def _opaque(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -104,23 +165,25 @@ def _opaque(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         image = image.convert("RGBA")
     elif "transparency" in image.info and image.mode in {"1", "L", "RGB"}:
         image = image.convert("RGBA" if image.mode == "RGB" else "LA")
+    elif image.mode == "La":
+        image = image.convert("LA")
     if image.mode in {"RGBA", "LA"}:
         *colours, alpha = image.split()
         return Image.merge(image.mode[:-1], colours), alpha
     return image, None
 
 
-def _samples_equal(image: Stream, original: Image.Image) -> None:
+def _samples_equal(image: Stream, original: Image.Image, lower: Image.Image | None) -> None:
     space, palette = space_of(image, original)
     bits = image.get_int(Name.BitsPerComponent) or 0
-    width, height = image.get_int(Name.Width) or 0, image.get_int(Name.Height) or 0
+    width, height = size_of(image)
+    wide = bits == 16 and lower is not None
     if (
         (width, height) != original.size
         or image.get(Name.Filter) != Name.FlateDecode
-        or "/DecodeParms" in image
-        or "/Decode" in image
         or bits not in {1, 8, 16}
-        or (bits != 8 and (space, palette) != ("L", b""))
+        or (bits != 8 and not wide and (space, palette) != ("L", b""))
+        or wide != (lower is not None)
     ):
         raise Differ("a sealed image has another size or other colours")
     row = (width * bits * _BYTES["L" if palette else space] + 7) // 8
@@ -130,17 +193,21 @@ def _samples_equal(image: Stream, original: Image.Image) -> None:
         if len(data) % row or top * row + len(data) > row * height:
             raise Differ("a sealed image has another size")
         part = len(data) // row
-        block = original.crop((0, top, width, top + part))
-        if _as_stored(block, space, bits, palette) != (
-            _looked_up(data, palette) if palette else data
-        ):
+        box = (0, top, width, top + part)
+        if wide and lower is not None:
+            halves = (original.crop(box).tobytes(), lower.crop(box).tobytes())
+            differ = original.mode != space or halves != (data[0::2], data[1::2])
+        else:
+            as_wanted = _as_packed(original.crop(box), space, bits, palette)
+            differ = as_wanted != (_looked_up(data, palette) if palette else data)
+        if differ:
             raise Differ("a sealed image has other pixels")
         top += part
     if top != height:
         raise Differ("a sealed image has another size")
 
 
-def _as_stored(block: Image.Image, space: str, bits: int, palette: bytes) -> bytes:
+def _as_packed(block: Image.Image, space: str, bits: int, palette: bytes) -> bytes:
     """Return the original's rows as the PDF would have to store them."""
     if bits == 1:
         return block.tobytes() if block.mode == "1" else b""
@@ -159,17 +226,16 @@ def _looked_up(data: bytes, palette: bytes) -> bytes:
     return image.convert("RGB").tobytes()
 
 
-def _same(one: Image.Image, other: Image.Image) -> bool:
-    if one.mode == "1":
-        # Ten times as fast as packing the bits, to compare them.
-        return ImageChops.logical_xor(one, other).getbbox() is None
-    return all(mine == its for mine, its in zip(_rows(one), _rows(other), strict=True))
-
-
-def _rows(image: Image.Image) -> Iterator[bytes]:
-    rows = max(1, ROWS_BYTES // max(1, image.width * len(image.getbands())))
-    for top in range(0, image.height, rows):
-        yield image.crop((0, top, image.width, min(image.height, top + rows))).tobytes()
+def _rows(image: Image.Image, but: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the pixels in pieces, each with the number of its first row."""
+    most = max(1, ROWS_BYTES // max(1, image.width * len(image.getbands())))
+    top = 0
+    while top < image.height:
+        bottom = min(image.height, top + most)
+        bottom = min((row for row in but if top <= row < bottom), default=bottom)
+        if bottom > top:
+            yield top, image.crop((0, top, image.width, bottom)).tobytes()
+        top = bottom + 1 if bottom in but else bottom
 
 
 def _unpacked(image: Stream, size: int) -> Iterator[bytes]:
@@ -185,7 +251,7 @@ def _unpacked(image: Stream, size: int) -> Iterator[bytes]:
             if len(held) == size:
                 yield held
                 held = b""
-            elif not piece and not left:
+            elif not piece and not left and not unpacker.eof:
                 raise Differ("a sealed image does not unpack")
     except zlib.error:
         raise Differ("a sealed image does not unpack") from None

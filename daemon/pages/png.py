@@ -1,27 +1,32 @@
 """A PNG as a page: its compressed data is carried over, because PDF knows PNG's filters.
 
-That holds for whatever is neither interlaced nor transparent. The data is
-unpacked once, to see that it is whole, and thrown away piece by piece.
+That holds for whatever is not interlaced, and has no transparency but one colour
+that stands for it. The data is unpacked once, to see that it is whole, and thrown
+away piece by piece. Any other PNG is decoded to its exact samples, and its
+transparency becomes a mask.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Final
 
 from daemon.document import CHUNK
 from daemon.errors import Refused
+from daemon.pages import frames
 from daemon.pages.jpeg import MOST_PADDING, MOST_PROFILE, PADDING, exif_directory
 from daemon.pages.picture import (
-    RESOLUTION_UNKNOWN,
     TURNS,
     Chunks,
+    Density,
     Picture,
     Turn,
+    density,
+    device_space,
     fitting_profile,
-    usable_dpi,
+    indexed,
 )
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -29,8 +34,11 @@ SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel, by colour type."""
 DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 INDEXED: Final = 3
-READ: Final = frozenset({b"IHDR", b"PLTE", b"pHYs", b"iCCP", b"eXIf"})
+READ: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"iCCP", b"eXIf"})
 MOST_READ: Final = 8 << 20
+MOST_CHUNKS: Final = 1 << 20
+MOST_FILTER: Final = 4
+"""The highest number of a row's filter (PNG 1.2, 6.1); readers do anything with others."""
 
 
 @dataclass(slots=True)
@@ -43,6 +51,7 @@ class Scan:
     colour: int = 0
     interlaced: bool = False
     transparent: bool = False
+    """Whether some of its colours let through what is behind them."""
     animated: bool = False
     held: dict[bytes, bytes] = field(default_factory=dict)
     """The contents of the chunks that are read."""
@@ -52,7 +61,8 @@ class Scan:
     @property
     def carried(self) -> bool:
         """Whether PDF can hold the compressed data as it is."""
-        return not (self.interlaced or self.transparent or self.colour in {4, 6})
+        through_palette = self.transparent and self.colour == INDEXED
+        return not (self.interlaced or through_palette or self.colour in {4, 6})
 
     @property
     def row(self) -> int:
@@ -60,11 +70,36 @@ class Scan:
         return (self.width * SAMPLES[self.colour] * self.depth + 7) // 8
 
 
+def picture(file: IO[bytes], path: str, size: int, max_pixels: int) -> Picture:
+    """Return the page for the PNG in *file*, at *path*, or refuse it."""
+    scan = scanned(file, size, max_pixels)
+    if not scan.carried and scan.transparent and scan.colour != INDEXED:
+        # Pillow compares the one transparent colour with what it made of the samples.
+        raise Refused("image-unsupported", "an interlaced PNG with a transparent colour")
+    found, turned = resolution(scan), turn(scan)
+    # What the comparison could not open later is refused now. Its pixels outlive its file.
+    with frames.opened(path, "png") as image:
+        if not scan.carried:
+            made = frames.exactly(image, density=found, turn=turned, path=path)
+            frames.turns(image, turned)
+            return replace(made, findings=(*made.findings, *found.findings))
+        palette = scan.held.get(b"PLTE", b"")
+        short = scan.colour == INDEXED and len(palette) < 3 << scan.depth
+        if short or b"eXIf" in scan.held:
+            with frames.decoding():
+                image.load()
+            frames.turns(image, turned)
+        highest: object = image.getextrema()[1] if short else 0
+    if short and not (isinstance(highest, int) and 3 * highest < len(palette)):
+        raise Refused("image-damaged", "the PNG's pixels have colours that it lacks")
+    return carried(file, scan)
+
+
 def scanned(file: IO[bytes], size: int, max_pixels: int) -> Scan:
     """Read the chunks of the PNG in *file*; refuse what is broken or too large."""
     scan = Scan()
     place = len(SIGNATURE)
-    while True:
+    for _ in range(MOST_CHUNKS):
         file.seek(place)
         head = file.read(8)
         length, name = int.from_bytes(head[:4], "big"), head[4:]
@@ -79,6 +114,8 @@ def scanned(file: IO[bytes], size: int, max_pixels: int) -> Scan:
         place += 12 + length
         if name == b"IEND":
             break
+    else:
+        raise Refused("image-damaged", "the PNG has more chunks than any needs")
     file.seek(place)
     if scan.animated or size - place > MOST_PADDING or file.read().strip(PADDING):
         raise Refused("image-unsupported", "the PNG holds more than one image")
@@ -90,38 +127,49 @@ def carried(file: IO[bytes], scan: Scan) -> Picture:
     chunks = _data(file, scan)
     _unpacks(scan, chunks)
     count = SAMPLES[scan.colour]
-    colours, base = (b"/DeviceGray" if count == 1 else b"/DeviceRGB"), b""
+    colours, base = device_space(count), b""
     palette = scan.held.get(b"PLTE", b"")
     if scan.colour == INDEXED:
         if not 3 <= len(palette) <= 3 << scan.depth or len(palette) % 3:
             raise Refused("image-damaged", "the PNG's palette does not fit")
-        base = b"/DeviceRGB"
-        colours = b"[ /Indexed %%b %d <%b> ]" % (len(palette) // 3 - 1, palette.hex().encode())
-    dpi = resolution(scan)
+        base, colours = device_space(3), indexed(palette)
+    found = resolution(scan)
+    entries = (
+        b"/BitsPerComponent %d /Filter /FlateDecode /DecodeParms << /Predictor 15 /Colors %d"
+        b" /BitsPerComponent %d /Columns %d >>" % (scan.depth, count, scan.depth, scan.width)
+    )
+    if scan.transparent:
+        entries += b" /Mask [ %b]" % _transparent(scan, count)
     return Picture(
         width=scan.width,
         height=scan.height,
-        entries=(
-            b"/BitsPerComponent %d /Filter /FlateDecode /DecodeParms << /Predictor 15 /Colors %d"
-            b" /BitsPerComponent %d /Columns %d >>" % (scan.depth, count, scan.depth, scan.width)
-        ),
+        entries=entries,
         colours=colours,
         base=base,
         chunks=chunks,
-        dpi=dpi,
+        density=found,
         turn=turn(scan),
         icc=profile(scan, 3 if base else count),
-        findings=() if dpi else (RESOLUTION_UNKNOWN,),
+        findings=found.findings,
     )
 
 
-def resolution(scan: Scan) -> tuple[float, float] | None:
-    """Return the dots per inch that the PNG names, if it does."""
+def _transparent(scan: Scan, count: int) -> bytes:
+    """Return the one transparent colour as PDF has it: from and to, for each sample."""
+    held = scan.held.get(b"tRNS", b"")
+    values = [int.from_bytes(held[at : at + 2], "big") for at in range(0, len(held), 2)]
+    if len(held) != 2 * count or max(values) >= 1 << scan.depth:
+        raise Refused("image-damaged", "the PNG's transparent colour is none of its colours")
+    return b"".join(b"%d %d " % (value, value) for value in values)
+
+
+def resolution(scan: Scan) -> Density:
+    """Return how large the PNG says its pixels are."""
     data = scan.held.get(b"pHYs", b"")
-    if len(data) != 9 or data[8] != 1:
-        return None
+    if len(data) != 9:
+        return Density()
     x, y = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
-    return usable_dpi(x * 0.0254, y * 0.0254)
+    return density(x, y, 1 / 0.0254 if data[8] == 1 else 0.0)
 
 
 def turn(scan: Scan) -> Turn:
@@ -145,7 +193,7 @@ def _chunk(scan: Scan, file: IO[bytes], name: bytes, place: int, length: int) ->
     if name in READ and length <= MOST_READ:
         file.seek(place)
         scan.held.setdefault(name, file.read(length))
-    elif name == b"IDAT":
+    if name == b"IDAT":
         scan.data.append((place, length))
     elif name == b"tRNS":
         scan.transparent = True
@@ -159,7 +207,13 @@ def _header(scan: Scan, max_pixels: int) -> None:
         raise Refused("image-damaged", "the PNG's header cannot be read")
     scan.width, scan.height = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
     scan.depth, scan.colour, scan.interlaced = data[8], data[9], data[12] == 1
-    if scan.depth not in DEPTHS.get(scan.colour, ()) or not scan.width or not scan.height:
+    if (
+        scan.depth not in DEPTHS.get(scan.colour, ())
+        or not scan.width
+        or not scan.height
+        or data[10:12] != b"\0\0"  # the only compression and the only filters that there are
+        or data[12] > 1
+    ):
         raise Refused("image-damaged", "the PNG's header names a kind that there is not")
     if scan.width * scan.height > max_pixels:
         raise Refused("too-many-pixels", f"the image has {scan.width} x {scan.height} pixels")
@@ -191,14 +245,18 @@ def _data(file: IO[bytes], scan: Scan) -> Chunks:
 def _unpacks(scan: Scan, chunks: Chunks) -> None:
     """Raise Refused unless the data unpacks to exactly the rows that the header names."""
     unpacked, wanted = zlib.decompressobj(), (scan.row + 1) * scan.height
+    filters = 0
     try:
         for chunk in chunks():
             left = chunk
             while left and wanted >= 0 and not unpacked.eof:
-                wanted -= len(unpacked.decompress(left, CHUNK))
+                piece = unpacked.decompress(left, CHUNK)
+                of_rows = piece[wanted % (scan.row + 1) :: scan.row + 1]
+                filters = max(filters, max(of_rows, default=0))
+                wanted -= len(piece)
                 left = unpacked.unconsumed_tail
         wanted -= len(unpacked.flush(CHUNK))
     except zlib.error:
         raise Refused("image-damaged", "the PNG's data does not unpack") from None
-    if wanted or not unpacked.eof:
+    if wanted or not unpacked.eof or filters > MOST_FILTER:
         raise Refused("image-damaged", "the PNG's data is not as long as its header says")

@@ -14,7 +14,9 @@ finished file, without asking this module.
 
 from __future__ import annotations
 
+import codecs
 import os
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,7 @@ from pikepdf import (
     Name,
     Object,
     ObjectStreamMode,
+    PageCopyWarning,
     Stream,
     StreamDecodeLevel,
     String,
@@ -51,7 +54,7 @@ def add_signature(pdf: Pdf, empty: EmptySignature) -> None:
     page = pdf.pages[0].obj
     form = pdf.Root.get(Name.AcroForm, Dictionary())
     fields = form.get(Name.Fields, Array())
-    assert isinstance(fields, Array)  # see inspect.unsigned
+    assert isinstance(fields, Array)  # see inspect.is_signed
     field = pdf.make_indirect(
         Dictionary(
             Type=Name.Annot,
@@ -93,7 +96,11 @@ def add_note(pdf: Pdf, note: TransferNote, packet: Packet | None) -> None:
 
 def write(pdf: Pdf, fd: int) -> None:
     """Write the PDF to the empty file behind *fd*."""
-    with os.fdopen(fd, "w+b", buffering=0, closefd=False) as file:
+    with (
+        os.fdopen(fd, "w+b", buffering=0, closefd=False) as file,
+        warnings.catch_warnings(action="ignore", category=PageCopyWarning),
+    ):
+        # The warning is about widgets that are in no form: the scan brought them, and keeps them.
         pdf.save(
             file,
             compress_streams=False,
@@ -106,11 +113,21 @@ def write(pdf: Pdf, fd: int) -> None:
 
 
 def _title(fields: Array) -> str:
-    taken = {str(field.get(Name.T)) for field in fields if isinstance(field, Dictionary)}
+    names = (field.get(Name.T) for field in fields if isinstance(field, Dictionary))
+    # Not str: not all of them have to be text.
+    taken = {bytes(name) for name in names if isinstance(name, String)}
     number = 1
-    while (title := TITLE if number == 1 else f"{TITLE} {number}") in taken:
+    while not taken.isdisjoint(_spellings(title := f"{TITLE} {number}" if number > 1 else TITLE)):
         number += 1
     return title
+
+
+def _spellings(title: str) -> set[bytes]:
+    return {
+        title.encode(),
+        codecs.BOM_UTF8 + title.encode(),
+        codecs.BOM_UTF16_BE + title.encode("utf-16-be"),
+    }
 
 
 def _metadata(pdf: Pdf) -> bytes | None:
@@ -120,13 +137,15 @@ def _metadata(pdf: Pdf) -> bytes | None:
         return b""
     if not isinstance(stream, Stream):
         return None
-    how = stream.get(Name.Filter)
-    if isinstance(how, Array) and len(how) <= 1:
-        how = how[0] if len(how) else None
-    if how not in {None, Name.FlateDecode} or stream.get(Name.DecodeParms) is not None:
+    said = stream.get(Name.Filter)
+    named = list(said) if isinstance(said, Array) else [said]
+    # What an encrypted file leaves readable says so by a filter, with its parameters.
+    how = [name for name in named if name not in {None, Name.Crypt}]
+    plain = stream.get(Name.DecodeParms) is None or Name.Crypt in named
+    if how not in ([], [Name.FlateDecode]) or not plain:
         return None
     raw = stream.read_raw_bytes()
-    if how is None:
+    if not how:
         return raw if len(raw) <= MOST else None
     # Not by qpdf: a few bytes can hold more than the whole memory.
     unpacked = zlib.decompressobj()

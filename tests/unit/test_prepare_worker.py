@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from daemon import transfernote
 from daemon.errors import Refused, TransientError, WorkerDied
 from daemon.prepare import Prepared, ReadBack
 from daemon.workers import Limits, Worker, typed
-from tests.unit.pages_samples import PAGE, handmade, jpeg, pdf, request
+from tests.unit.pages_samples import NOTE, PAGE, handmade, jpeg, pdf, request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,6 +86,23 @@ def test_both_tasks_come_through_the_pipe(tmp_path: Path) -> None:
                     prepared.size - prepared.gap_end,
                 )
                 assert found.images == prepared.images
+
+    asyncio.run(scenario())
+
+
+def test_a_cover_page_comes_through_the_pipe(tmp_path: Path) -> None:
+    """Written and compared by the worker, which sees the note and no original."""
+    note = transfernote.as_json(transfernote.enveloped(NOTE, "already-signed"))
+    argument = request(tmp_path / "none", tmp_path / "cover")
+    argument |= {"note": note, "code": "already-signed"}
+
+    async def scenario() -> None:
+        async with worker_in(tmp_path) as worker:
+            made = typed(Prepared, await worker.call("cover", argument, seconds=SECONDS))
+            assert (made.images, made.pages_digest, made.checked_at) == (1, None, "")
+            back = argument | {"sealed": argument["target"], "original": "", "kind": "pdf"}
+            found = typed(ReadBack, await worker.call("readback", back, seconds=SECONDS))
+            assert (found.images, found.compared) == (1, "pixels")
 
     asyncio.run(scenario())
 
