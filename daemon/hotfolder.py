@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from daemon import clock as clocks
 from daemon.document import State
 from daemon.intake import TROUBLES, NotNow, Reason
-from daemon.intake.bell import ECHO_SECONDS
 from daemon.intake.claim import Claimed, commit
+from daemon.intake.describer import Describer
 from daemon.intake.doorkeeper import Doorkeeper
+from daemon.intake.report import Report
 from daemon.intake.settle import ignore_sigio
 from daemon.intake.survey import Pass, Watched
 from daemon.intake.wayback import WayBack
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
     from daemon.alarms import Alarms
     from daemon.config import Config, HotFolder
+    from daemon.document import Document
+    from daemon.intake.survey import Lying
     from daemon.spool import SpoolThread
+    from daemon.workers import Workers
 
 T = TypeVar("T")
 
@@ -51,8 +55,6 @@ SLICE_SECONDS: Final = 2.0
 """So long claims go on before the folder is looked at again, however many files wait."""
 LEAST_SECONDS: Final = 0.005
 """Between two looks lies at least this, and four times what a look takes."""
-ECHO_LOOK_SECONDS: Final = 0.025
-"""After a claim events come late (see bell): for that while we look this often by ourselves."""
 PATIENCE_SECONDS: Final = 15.0
 """A folder that has not answered for so long is an alarm; an idle stage beats this often."""
 FINISH_SECONDS: Final = 10.0
@@ -83,15 +85,33 @@ class HotFolderStage:
         spool: SpoolThread,
         alarms: Alarms,
         clock: Callable[[], datetime],
+        patience_seconds: float = PATIENCE_SECONDS,
+        pages: Workers | None = None,
     ) -> None:
-        """Touch nothing yet; `intake.recovery.recover` comes before `run`."""
+        """Touch nothing yet; `intake.recovery.recover` comes before `run`.
+
+        *pages* is needed where sidecars or names say something about scans.
+        """
         self._section = section
+        self._patience = patience_seconds
         self._config = config
         self._spool = spool
         self._alarms = alarms
         self._clock = clock
         self._door = Doorkeeper(section, config, clock, ring=self._ring, tick=self._tick)
         self._wayback = WayBack(section, config, spool, alarms, clock)
+        self._report = Report(section, config, alarms, clock, self.lying)
+        self._describer = Describer(
+            section,
+            config,
+            spool,
+            alarms,
+            clock,
+            door=self._door,
+            patiently=self._patiently,
+            pages=pages,
+        )
+        self._describer.done = self._goes_on
         self._wake = asyncio.Event()
         # One thread of its own: a share that hangs holds up no other hot folder.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{section.name}")
@@ -102,7 +122,6 @@ class HotFolderStage:
         self._looking = 0.0
         """How long the newest look took, with the way to the thread and back."""
         self._due = 0.0
-        self._echo_until = 0.0
         self.claimed: Callable[[], None] = lambda: None
         """Called when there is a document to be sealed."""
         self.beat: Callable[[], None] = lambda: None
@@ -120,27 +139,46 @@ class HotFolderStage:
             last_scan_at=at,
         )
 
+    @property
+    def name(self) -> str:
+        """The hot folder's name."""
+        return self._section.name
+
+    def lying(self, most: int) -> tuple[int, list[Lying]]:
+        """Return how many files nobody has taken yet, and the newest of them; from any thread.
+
+        They are named: nothing of it goes into a snapshot (I9).
+        """
+        return self._door.survey.lying(most)
+
     def copies_due(self) -> None:
-        """Look for copies to make: a document was refused."""
+        """Look for copies to make or to remove: a document was refused, or decided about."""
         self._wayback.wake()
+        self._wake.set()  # what was released may wait for its sidecar again
 
     async def run(self) -> None:
         """Take scans in until cancelled; a claim that was begun is brought to its end."""
         ignore_sigio()
         self._loop = asyncio.get_running_loop()
-        copies = asyncio.create_task(self._wayback.run(), name=f"wayback {self._section.name}")
+        beside = [
+            asyncio.create_task(self._wayback.run(), name=f"wayback {self._section.name}"),
+            asyncio.create_task(self._report.run(), name=f"report {self._section.name}"),
+            asyncio.create_task(self._describer.run(), name=f"describer {self._section.name}"),
+        ]
         try:
             while True:
-                if copies.done():
-                    copies.result()
+                for task in beside:
+                    if task.done():
+                        task.result()
                 self.beat()
                 rung = self._wake.is_set()
                 self._wake.clear()
                 self._door.heard()
                 await self._rest(await self._round(rung=rung))
         finally:
-            copies.cancel()
-            await asyncio.gather(copies, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             self._executor.submit(self._door.stop)
             self._executor.shutdown(wait=False)
 
@@ -148,9 +186,10 @@ class HotFolderStage:
 
     async def _round(self, *, rung: bool) -> float:
         """Look and claim; return after how many seconds the next round is worth it."""
+        await self._describer.refresh()
         started = time.monotonic()
         try:
-            found, deaf = await self._patiently(partial(self._door.look, rung=rung), listing=True)
+            found, deaf = await self._patiently(partial(self._door.look, rung=rung))
         except NotNow as exc:
             permission = exc.reason is Reason.PERMISSION
             self._alarms.raise_(
@@ -161,6 +200,7 @@ class HotFolderStage:
         self._last = found, self._clock()
         self._due = found.next_due
         self._tell(found, deaf)
+        self._describer.looked()
         until = time.monotonic() + max(SLICE_SECONDS, 20 * found.seconds)
         clock = await self._clock_word() if found.claimed or found.ripe else ""
         for document_id in found.claimed:
@@ -169,10 +209,7 @@ class HotFolderStage:
             if time.monotonic() > until:
                 return 0.0
             await _to_the_end(self._take(name, clock))
-        now = time.monotonic()
-        if now < self._echo_until:
-            return ECHO_LOOK_SECONDS
-        return min(self._due - now, self._section.rescan_seconds)
+        return min(self._due - time.monotonic(), self._section.rescan_seconds)
 
     async def _take(self, name: bytes, clock: str) -> None:
         """Claim a file of the hot folder, if it has settled."""
@@ -207,20 +244,27 @@ class HotFolderStage:
             return True
         document = await self._spool(commit, claimed, self._clock())
         log.info("claimed document=%s hotfolder=%s", document.id, document.hotfolder)
-        if document.state is State.CLAIMED:
-            self.claimed()
-        else:
-            self._wayback.wake()
+        self._goes_on(document)
         if claimed.copied:
             with contextlib.suppress(NotNow):  # the next look finds it, and sorts it out
                 await self._patiently(partial(self._door.let_go, claimed))
-        self._echo_until = time.monotonic() + ECHO_SECONDS
         return True
+
+    def _goes_on(self, document: Document) -> None:
+        """Wake whoever is next; one that waits to be described is the describer's own."""
+        if document.state is State.CLAIMED:
+            self.claimed()
+        elif document.state is State.REFUSED:
+            self._wayback.wake()
 
     def _tell(self, found: Pass, deaf: str) -> None:
         name = self._section.name
         self._told.clear()
         self._alarms.clear(UNREADABLE, name)
+        for closed in found.closed:
+            found.reasons.add(closed.reason)
+            code = closed.reason if closed.reason in TROUBLES else UNREADABLE
+            self._alarms.raise_(code, name, closed.detail)
         for reason in TROUBLES - found.reasons:
             self._alarms.clear(reason, name)
         lying = [f"{reason} {n}" for reason, n in sorted(found.lying.items()) if n]
@@ -249,26 +293,27 @@ class HotFolderStage:
     async def _rest(self, seconds: float) -> None:
         """Wait for *seconds* or until something happens; events come in bursts."""
         until = time.monotonic() + seconds
-        await asyncio.sleep(max(LEAST_SECONDS, 4 * self._looking))
+        # A look may have taken for as long as a share did not answer.
+        await asyncio.sleep(max(LEAST_SECONDS, min(4 * self._looking, self._patience)))
         while not self._wake.is_set() and (left := until - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, PATIENCE_SECONDS)):
+                async with asyncio.timeout(min(left, self._patience)):
                     await self._wake.wait()
             self.beat()
 
-    async def _patiently(self, work: Callable[[], T], *, listing: bool = False) -> T:
+    async def _patiently(self, work: Callable[[], T]) -> T:
         """Run *work* in the stage's thread, for as long as it takes.
 
-        A share that does not answer is an alarm and no reason to end the process;
-        a disk that does not get on with a claim is one, so then nothing beats.
+        A share that does not answer, while it is looked through or in the middle of a
+        claim, is an alarm and no reason to end the process: nobody else would get on
+        then either. A disk of ours that hangs does not answer the spool, and nothing beats.
         """
         future = asyncio.get_running_loop().run_in_executor(self._executor, work)
         ticks = self._ticks
-        while not (await asyncio.wait({future}, timeout=PATIENCE_SECONDS))[0]:
+        while not (await asyncio.wait({future}, timeout=self._patience))[0]:
             if self._ticks == ticks:
                 self._alarms.raise_(UNREADABLE, self._section.name, "it does not answer")
-            if listing or self._ticks != ticks:
-                self.beat()
+            self.beat()
             ticks = self._ticks
         return future.result()
 

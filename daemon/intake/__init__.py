@@ -3,8 +3,16 @@
     survey    what lies in the hot folder, and since when it has not changed
     settle    the rule: may this file be taken, has it to wait, or is it given up
     claim     the two moves from the hot folder into the document's folder
+    moving    the second of them: by rename, or across mounts by copy
+    pairing   the rule: which sidecar belongs to which scan
+    sidecar   the two moves of a sidecar, into the folder of its document
+    reading   asks page workers what a sidecar or a name says
+    describer finds out what came with a scan, and lets it go on
     recovery  at start: what an interruption left half-way is finished
     wayback   the copy and the text for the person at the scanner
+    copies    the files of such a copy; explanation has the text
+    arrivals  what became of scans, in words; report is a file of them on the share
+    kin       is a new scan one that was refused before, dropped again?
     bell      events of the hot folder; they only wake the survey
 
 This module has the words that they share: why a file is not taken now.
@@ -41,12 +49,16 @@ class Reason(StrEnum):
     UNREADABLE = "file-unreadable"
     DISK_FULL = "disk-full"
     COPY = "copy-differs"
+    DEEP = "folder-too-deep"
+    MOUNT = "subfolder-mount"
+    ALONE = "sidecar-alone"
+    """A sidecar without a scan."""
     TURN = "in-turn"
     """It has settled, and others come first."""
     GONE = "gone"
 
 
-TROUBLES: Final = frozenset({Reason.PERMISSION, Reason.DISK_FULL, Reason.COPY})
+TROUBLES: Final = frozenset({Reason.PERMISSION, Reason.DISK_FULL, Reason.COPY, Reason.MOUNT})
 """Reasons that are alarms of their own, at once: no waiting makes them better."""
 
 
@@ -79,6 +91,7 @@ _REASONS: Final = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENOSPC: Reason.DISK_FULL,
     errno.EDQUOT: Reason.DISK_FULL,
+    errno.EXDEV: Reason.MOUNT,
 }
 
 
@@ -91,6 +104,8 @@ def not_now(exc: OSError, what: str, path: Path) -> NotNow:
     reason = _REASONS.get(exc.errno or 0, Reason.UNREADABLE)
     if reason is Reason.PERMISSION:
         return NotNow(reason, permissions(what, path))
+    if reason is Reason.DISK_FULL:
+        return NotNow(reason, f"{what}: the hot folder's own disk has no room left")
     name = errno.errorcode.get(exc.errno or 0, "?")
     return NotNow(reason, f"{what}: {name}")
 

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import secrets
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,16 +27,19 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from daemon import durable
 from daemon.document import Digest, Document, folder_of, new_id
 from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now, sync_if_possible
+from daemon.intake.kin import kin_of
+from daemon.intake.moving import Arriving, bring, digest_of, rename_out, sync_place
 from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.magic import extension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from daemon.config import HotFolder
     from daemon.document import Arrival
+    from daemon.intake.origin import Sidecar
     from daemon.spool import Spool
 
 MEGABYTE: Final = 1 << 20
@@ -65,13 +66,15 @@ def has_room(free: int, min_free_mb: int, size: int, unsealed: int) -> bool:
 
 
 def commit(spool: Spool, claimed: Claimed, now: datetime) -> Document:
-    """Commit the claim, and its refusal if it has a flaw.
+    """Commit the claim, which refused scans it stands for, and its refusal if it has a flaw.
 
     Run it as one call on the spool's thread: no other stage sees the document
-    in between and begins something with it.
+    in between and begins something with it. What is to be described first is not
+    refused yet: its name and its sidecar may say a number that would be missed.
     """
-    document = spool.claim(claimed.arrival, now)
-    if claimed.flaw is None:
+    kin = kin_of(spool, claimed.arrival, whole=claimed.flaw is None)
+    document = spool.claim(claimed.arrival, now, kin)
+    if claimed.flaw is None or claimed.arrival.awaits:
         return document
     reason = f"{document.size} bytes, taken for {document.kind}"
     return spool.refuse(document, claimed.flaw.value, reason, now)
@@ -89,23 +92,28 @@ class Desk:
         self._tick = tick
         self.folder = Path(section.path)
         self.private = self.folder / PRIVATE
+        self.leases = True
+        """Whether it can be known who writes there: on a network mount it is no good to ask."""
 
     # -- the ways in -------------------------------------------------------------
 
-    def take(self, name: bytes, look: Look, now: datetime, clock: str) -> Claimed:
+    def take(
+        self, place: bytes, look: Look, now: datetime, clock: str, sidecar: Sidecar | None = None
+    ) -> Claimed:
         """Claim a file that has settled as *look*: steps 1 to 5, up to the commit.
 
-        Raise NotNow; the file is then in the hot folder, or under its private name.
+        *place* is its path below the hot folder, *sidecar* what lies beside it. Raise
+        NotNow; the file is then in the hot folder, or under its private name.
         """
         self._make_private()
-        origin = self._origin(new_id(now), name, look, now, clock)
+        origin = self._origin(new_id(now), place, look, now, clock)
+        origin = replace(origin, sidecar=sidecar)
         self._begin(origin)
-        path = self.folder / os.fsdecode(name)
         try:
-            path.rename(self.private_path(origin.id))
+            rename_out(self.folder, place, self.private_path(origin.id))
         except OSError as exc:
             remove_unused(self._documents, origin.id)
-            raise not_now(exc, "take", path) from exc
+            raise not_now(exc, "take", self.folder / os.fsdecode(place)) from exc
         return self._finish(origin)
 
     def resume(self, document_id: str, look: Look | None, now: datetime, clock: str) -> Claimed:
@@ -147,7 +155,16 @@ class Desk:
         """
         path = self.private_path(document_id)
         with os.fdopen(open_scan(path), "rb", buffering=0) as file:
-            self._same(file, document_id, now)
+            look = Look.of(facts_of(file.fileno()))
+            arriving = Arriving(
+                file=file,
+                private=path,
+                size=look.size,
+                mtime_ns=look.mtime_ns,
+                inode=look.inode,
+                tick=self._tick,
+            )
+            self._same(arriving, document_id, now)
         with at_share("remove", path):
             path.unlink()
 
@@ -165,115 +182,58 @@ class Desk:
                 remove_unused(self._documents, origin.id)
             raise
         with os.fdopen(fd, "rb", buffering=0) as file:
-            _same_look(fd, origin)
-            if writer_open(fd):
+            arriving = self._arriving(file, origin)
+            arriving.check()
+            if self.leases and writer_open(fd):
                 raise NotNow(Reason.WRITER)
             content = examine(fd, origin.size)
             folder = folder_of(self._documents, origin.id)
-            target = folder / f"original.{extension(content.kind)}"
-            copied = True
             if stored(folder):
                 # A copy was made, and then came a kill: the copy is as good as a new one.
-                digest = self._same(file, origin.id, origin.claimed_at)
-            elif self._renamed(fd, self.private_path(origin.id), target):
-                copied = False
-                digest = self._digest_moved(file, origin, target)
+                digest, copied = self._same(arriving, origin.id, origin.claimed_at), True
             else:
-                digest = self._copy(file, origin, target)
+                digest, copied = bring(arriving, folder / f"original.{extension(content.kind)}")
         # The new place first: a power cut may leave two names, but never none.
         durable.sync_folder(folder)
-        self._sync_share(copied=copied)
+        self._sync_share(origin.place, copied=copied)
         return Claimed(
-            arrival=origin.arrival(digest, content.kind),
+            arrival=origin.arrival(digest, content.kind, self._section.awaits),
             flaw=flaw(origin.size, content),
             copied=copied,
         )
 
-    def _renamed(self, fd: int, path: Path, target: Path) -> bool:
-        """Move it by rename if that can be done; if not, nothing has happened."""
-        if facts_of(fd).st_nlink > 1:
-            return False  # somebody could still write to it through its other name
-        try:
-            path.rename(target)
-        except OSError as exc:
-            if exc.errno == errno.EXDEV:
-                return False
-            raise not_now(exc, "move", path) from exc
-        return True
+    def _arriving(self, file: BinaryIO, origin: Origin) -> Arriving:
+        return Arriving(
+            file=file,
+            private=self.private_path(origin.id),
+            size=origin.size,
+            mtime_ns=origin.mtime_ns,
+            inode=origin.inode,
+            tick=self._tick,
+        )
 
-    def _digest_moved(self, file: BinaryIO, origin: Origin, target: Path) -> Digest:
-        fd = file.fileno()
-        try:
-            digest = self._digest(file)
-            _same_look(fd, origin)
-        except NotNow:
-            # It cannot be read, or is being written (where no lease tells): it waits again.
-            target.rename(self.private_path(origin.id))
-            raise
-        with contextlib.suppress(PermissionError):  # another's file, but its folder is closed
-            os.fchmod(fd, 0o600)
-        os.fsync(fd)
-        return digest
-
-    def _copy(self, file: BinaryIO, origin: Origin, target: Path) -> Digest:
-        """Copy it beside *target*, read the copy back from the disk, then give it the name."""
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-        hashed = hashlib.sha256()
-        try:
-            with at_state():
-                fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with os.fdopen(fd, "wb") as out:
-                    for piece in self._pieces(file):
-                        hashed.update(piece)
-                        out.write(piece)
-                    out.flush()
-                    os.fsync(out.fileno())
-            _same_look(file.fileno(), origin)
-            durable.forget_pages(temporary)
-            with durable.opened(temporary) as copy:
-                if self._digest(copy).hex != hashed.hexdigest():
-                    raise NotNow(Reason.COPY)
-            temporary.rename(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return Digest(hashed.hexdigest())
-
-    def _same(self, file: BinaryIO, document_id: str, now: datetime) -> Digest:
-        """Return the digest of *file* if it is the original's; else give the file a new id."""
+    def _same(self, arriving: Arriving, document_id: str, now: datetime) -> Digest:
+        """Return the digest of *arriving* if it is the original's; else give the file a new id."""
         folder = folder_of(self._documents, document_id)
-        digest = self._digest(file)
+        digest = arriving.digest()
         original = stored(folder)
-        if original is not None:
-            with durable.opened(original) as other:
-                if self._digest(other) == digest:
-                    return digest
+        if original is not None and digest_of(original, self._tick) == digest:
+            return digest
         own_id = new_id(now)
         if origin := origin_of(folder):
             self._begin(replace(origin, id=own_id))
-        path = self.private_path(document_id)
-        with at_share("rename", path):
-            path.rename(self.private_path(own_id))
+        with at_share("rename", arriving.private):
+            arriving.private.rename(self.private_path(own_id))
         raise NotNow(Reason.QUIET)
-
-    def _digest(self, file: BinaryIO) -> Digest:
-        file.seek(0)
-        hashed = hashlib.sha256()
-        for piece in self._pieces(file):
-            hashed.update(piece)
-        return Digest(hashed.hexdigest())
-
-    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
-        with at_share("read", self.private):
-            for piece in durable.chunks(file):
-                self._tick()
-                yield piece
 
     # -- folders ------------------------------------------------------------------------
 
-    def _origin(self, own_id: str, name: bytes, look: Look, now: datetime, clock: str) -> Origin:
+    def _origin(self, own_id: str, place: bytes, look: Look, now: datetime, clock: str) -> Origin:
+        subfolder, _, name = place.rpartition(b"/")
         return Origin(
             id=own_id,
             name=name,
+            subfolder=subfolder,
             hotfolder=self._section.name,
             profile=self._section.profile,
             size=look.size,
@@ -310,16 +270,11 @@ class Desk:
                 with contextlib.suppress(PermissionError):
                     self.private.chmod(0o700)
 
-    def _sync_share(self, *, copied: bool) -> None:
+    def _sync_share(self, place: bytes, *, copied: bool) -> None:
         """Make it durable that the name has left the hot folder: else it comes back, and again.
 
         After a rename that is our own disk, and a failure ends the process; after a
         copy the private file is still there, and all of it is done again.
         """
         with at_share("sync", self.folder) if copied else contextlib.nullcontext():
-            sync_if_possible(self.folder)
-
-
-def _same_look(fd: int, origin: Origin) -> None:
-    if not Look.of(facts_of(fd)).is_still(origin.size, origin.mtime_ns, origin.inode):
-        raise NotNow(Reason.QUIET)
+            sync_place(self.folder, place)

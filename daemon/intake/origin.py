@@ -11,7 +11,7 @@ import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon import durable
 from daemon.document import Arrival, folder_of, utc_text, utc_time
@@ -26,12 +26,34 @@ FACTS: Final = "document.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """The sidecar of a scan: promised at the claim, or taken since."""
+
+    name: bytes
+    """Where it lay: a path relative to the hot folder. Personal."""
+    size: int
+    mtime_ns: int
+    inode: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what document.json says of it."""
+        return {
+            "name_hex": self.name.hex(),
+            "size": self.size,
+            "mtime_ns": self.mtime_ns,
+            "inode": self.inode,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What document.json says."""
 
     id: str
     name: bytes
     """The file's name. Personal, and kept here only."""
+    subfolder: bytes = b""
+    """Where in the hot folder it lay, as a relative path. Personal as well."""
     hotfolder: str
     profile: str
     size: int
@@ -39,12 +61,18 @@ class Origin:
     inode: int
     claimed_at: datetime
     clock: str
+    sidecar: Sidecar | None = None
+
+    @property
+    def place(self) -> bytes:
+        """Where the scan lay: a path relative to the hot folder."""
+        return self.subfolder + b"/" + self.name if self.subfolder else self.name
 
     def write(self, documents: Path) -> None:
         """Make the folder and the file, durably."""
         folder = folder_of(documents, self.id)
         durable.make_folders(folder, documents)
-        facts = {
+        facts: dict[str, Any] = {
             "version": VERSION,
             "id": self.id,
             "name_hex": self.name.hex(),
@@ -56,10 +84,17 @@ class Origin:
             "claimed_at": utc_text(self.claimed_at),
             "clock": self.clock,
         }
+        if self.subfolder:
+            facts["subfolder_hex"] = self.subfolder.hex()
+        if self.sidecar:
+            facts["sidecar"] = self.sidecar.facts()
         durable.write(folder / FACTS, json.dumps(facts, sort_keys=True).encode() + b"\n")
 
-    def arrival(self, digest: Digest, kind: str) -> Arrival:
-        """Return what the spool commits; *kind* is "" for what nobody could identify."""
+    def arrival(self, digest: Digest, kind: str, awaits: str = "") -> Arrival:
+        """Return what the spool commits; *kind* is "" for what nobody could identify.
+
+        *awaits* is what has to be known of it before it is sealed.
+        """
         return Arrival(
             id=self.id,
             hotfolder=self.hotfolder,
@@ -72,6 +107,8 @@ class Origin:
             kind=kind or "bin",
             claimed_at=self.claimed_at,
             clock=self.clock,
+            subfolder=self.subfolder,
+            awaits=awaits,
         )
 
 
@@ -82,6 +119,7 @@ def origin_of(folder: Path) -> Origin | None:
         return Origin(
             id=facts["id"],
             name=bytes.fromhex(facts["name_hex"]),
+            subfolder=bytes.fromhex(facts.get("subfolder_hex", "")),
             hotfolder=facts["hotfolder"],
             profile=facts["profile"],
             size=int(facts["size"]),
@@ -89,9 +127,19 @@ def origin_of(folder: Path) -> Origin | None:
             inode=int(facts["inode"]),
             claimed_at=utc_time(facts["claimed_at"]),
             clock=facts["clock"],
+            sidecar=_sidecar(facts["sidecar"]) if "sidecar" in facts else None,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _sidecar(facts: dict[str, Any]) -> Sidecar:
+    return Sidecar(
+        name=bytes.fromhex(facts["name_hex"]),
+        size=int(facts["size"]),
+        mtime_ns=int(facts["mtime_ns"]),
+        inode=int(facts["inode"]),
+    )
 
 
 def stored(folder: Path) -> Path | None:

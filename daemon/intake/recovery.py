@@ -6,6 +6,9 @@
                                         holds nothing under that id
     anything else without a row         left alone; an alarm asks for a person (I12)
 
+A sidecar that was being taken has a document with a row, which waits: the hot
+folder's describer goes on with it.
+
 A document that the ledger remembers is never adopted anew, and no folder that holds
 a receipt or a sealed file is ever removed: those are other stages' to explain.
 `work/` is emptied: nothing true lies there.
@@ -28,7 +31,15 @@ from daemon.document import is_id
 from daemon.intake import NotNow, at_share
 from daemon.intake.claim import Claimed, Desk, commit
 from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored, unused
-from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
+from daemon.intake.settle import (
+    Look,
+    examine,
+    facts_of,
+    flaw,
+    leases_here,
+    open_scan,
+    writer_open,
+)
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -55,8 +66,9 @@ async def recover(
         desk = Desk(section, config.documents)
         private[section.name] = await _finish_private(desk, spool, clock)
     unexplained = 0
+    awaits = {section.name: section.awaits for section in config.hotfolders}
     for day in await asyncio.to_thread(_days, config.documents):
-        unexplained += await _look_at(day, private, spool, clock)
+        unexplained += await _look_at(day, private, awaits, spool, clock)
     if unexplained:
         alarms.raise_(UNEXPLAINED, detail=str(unexplained))
         log.warning("folders-unexplained n=%d", unexplained)
@@ -72,6 +84,9 @@ async def _finish_private(
 ) -> frozenset[str] | None:
     """Finish each claim under `.scanseal`; return what is left there, None if nobody knows."""
     listed = await _private_ids(desk)
+    if listed:
+        with contextlib.suppress(OSError):
+            desk.leases = await asyncio.to_thread(leases_here, desk.folder)
     for document_id in sorted(listed or ()):
         try:
             if await spool(Spool.exists, document_id):
@@ -121,6 +136,7 @@ def _days(documents: Path) -> list[tuple[datetime, Path]]:
 async def _look_at(
     day: tuple[datetime, Path],
     private: dict[str, frozenset[str] | None],
+    awaits: dict[str, str],
     spool: SpoolThread,
     clock: Callable[[], datetime],
 ) -> int:
@@ -138,7 +154,7 @@ async def _look_at(
         remembered = await spool(Spool.remembered, name)
         match judged(inside, remembered=remembered):
             case "adopt":
-                claimed = await asyncio.to_thread(_adopted, folder, path.parents[2])
+                claimed = await asyncio.to_thread(_adopted, folder, path.parents[2], awaits)
                 if claimed is None:
                     unexplained += 1
                 else:
@@ -167,7 +183,7 @@ def _first_id(moment: datetime) -> str:
     return f"{digits[:8]}-{digits[8:]}"
 
 
-def _adopted(folder: Path, documents: Path) -> Claimed | None:
+def _adopted(folder: Path, documents: Path, awaits: dict[str, str]) -> Claimed | None:
     """Take a second look at an original without a row; None if a person has to."""
     origin = origin_of(folder)
     original = stored(folder)
@@ -189,7 +205,9 @@ def _adopted(folder: Path, documents: Path) -> Claimed | None:
         return None
     durable.sync_folder(folder)
     return Claimed(
-        arrival=origin.arrival(digest, content.kind), flaw=flaw(look.size, content), copied=False
+        arrival=origin.arrival(digest, content.kind, awaits.get(origin.hotfolder, "")),
+        flaw=flaw(look.size, content),
+        copied=False,
     )
 
 

@@ -33,8 +33,8 @@ BLIND_FACTOR: Final = 3.0
 
 NETWORK: Final = frozenset(
     {
-        "9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "lustre",
-        "nfs", "nfs4", "smb3", "smbfs", "vboxsf", "virtiofs",
+        "9p", "afs", "ceph", "cifs", "coda", "fuse", "gfs2", "lustre", "ncpfs", "nfs", "nfs4",
+        "ocfs2", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs",
     }
 )  # fmt: skip
 """File systems whose writers may be on another machine, where a lease says nothing."""
@@ -64,7 +64,7 @@ class Content:
     """What bytes at fixed places say."""
 
     kind: str
-    """pdf, tiff, jpeg or png; "" for anything else."""
+    """pdf, tiff, jpeg, png or jp2; "" for anything else."""
     complete: bool
 
 
@@ -211,8 +211,21 @@ def leases_here(folder: Path) -> bool:
 
     A network mount answers EAGAIN to everything, or knows nothing of the others.
     """
+    return not over_network(file_system_of(folder))
+
+
+def over_network(kind: str) -> bool:
+    """Return whether files may be written there that this kernel hears nothing of.
+
+    What serves a FUSE mount may have it from anywhere, whatever it calls itself.
+    """
+    return kind in NETWORK or kind.startswith("fuse.")
+
+
+def file_system_of(folder: Path) -> str:
+    """Return the type of the file system that *folder* is on."""
     mounts = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace")
-    return file_system(mounts, folder.stat().st_dev) not in NETWORK
+    return file_system(mounts, folder.stat().st_dev)
 
 
 def file_system(mountinfo: str, device: int) -> str:

@@ -1,8 +1,9 @@
 """The way back: a copy of each refused scan, and a text that says why and what to do.
 
-They lie in the hot folder's `rejected`, as <name>~<id8>.<ext> and .txt: id8 are the
-last eight digits of the document's id. A copy only: the original stays with us (I2),
-and whoever has read the text may delete both. Nothing there is ever overwritten.
+They lie in the hot folder's `rejected` for `keep_rejected_days`, or until their document
+is released, given up or stood for by another; then they are removed. Copies only: the
+original stays with us (I2), and whoever has read the text may delete both. Nothing
+there is ever overwritten, and nothing removed that is not still ours.
 
 The file's name comes from document.json and goes nowhere but into this folder,
 where it came from (I9).
@@ -12,25 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import hashlib
 import logging
-import os
-import stat
 import zoneinfo
-from pathlib import Path, PurePath
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon import durable
-from daemon.codes import CODES
-from daemon.document import folder_of, printable
-from daemon.intake import NotNow, Reason, at_share, sync_if_possible
+from daemon import clock as clocks
+from daemon.document import Copy, folder_of, printable
+from daemon.intake import NotNow, Reason
+from daemon.intake.copies import OriginalUnreadable, place, stems, take_back
+from daemon.intake.explanation import explanation
 from daemon.intake.origin import origin_of, stored
-from daemon.intake.settle import open_scan
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from daemon.alarms import Alarms
@@ -42,36 +40,8 @@ log = logging.getLogger("intake")
 
 NOT_WRITABLE: Final = "rejected-not-writable"
 ORIGINAL: Final = "original-unreadable"
+GONE: Final = "hotfolder-gone"
 BATCH: Final = 64
-NAME_BYTES: Final = 255
-"""The longest name that a file may have on the file systems that shares lie on."""
-SHARED_MODE: Final = 0o660
-"""For the people of the share, whose group the folder hands down: whatever our umask is."""
-
-LABELS: Final = {
-    "de": (
-        "Dieser Scan wurde nicht angenommen.",
-        "Datei",
-        "Abgeholt",
-        "Grund",
-        "Was zu tun ist",
-        "Kennung",
-        "%d.%m.%Y %H:%M",
-    ),
-    "en": (
-        "This scan was not accepted.",
-        "File",
-        "Collected",
-        "Reason",
-        "What to do",
-        "Reference",
-        "%Y-%m-%d %H:%M",
-    ),
-}
-
-
-class OriginalUnreadable(Exception):
-    """Our own original is missing, or is not what was claimed."""
 
 
 class WayBack:
@@ -93,13 +63,17 @@ class WayBack:
         self._clock = clock
         self._rejected = Path(section.rejected)
         self._wake = asyncio.Event()
+        self._elsewhere: set[str] = set()
+        """Hot folders that are not configured and have refused documents, as alarms are raised."""
+        self._trouble = ""
+        self._damaged = ""
 
     def wake(self) -> None:
-        """Look now: a document was refused."""
+        """Look now: a document was refused, or decided about."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Make copies as they become due, until cancelled."""
+        """Make copies and remove them as they become due, until cancelled."""
         while True:
             self._wake.clear()
             await self.copy_back()
@@ -108,186 +82,113 @@ class WayBack:
                     await self._wake.wait()
 
     async def copy_back(self) -> int:
-        """Make every copy that is due; return how many that were.
+        """Make and remove every copy that is due; return how many were made.
 
-        A folder that cannot be written to is an alarm, and tried again later. A
-        document whose original cannot be read is another, and stops no other.
+        What the folder does not let us do is an alarm, and tried again later; so is an
+        original that cannot be read. Neither stops another copy.
         """
-        made, damaged, last = 0, "", ""
-        while batch := await self._spool(Spool.copies_due, BATCH, last):
+        await self._look_elsewhere()
+        self._trouble, self._damaged = "", ""
+        made = await self._due()
+        await self._over()
+        for code, detail in ((NOT_WRITABLE, self._trouble), (ORIGINAL, self._damaged)):
+            if detail:
+                self._alarms.raise_(code, self._section.name, detail)
+            else:
+                self._alarms.clear(code, self._section.name)
+        return made
+
+    async def _due(self) -> int:
+        """Make the copies that are due, and remove those whose document was decided about."""
+        made, last = 0, ""
+        while batch := await self._spool(Spool.copies_due, self._section.name, BATCH, last):
             last = batch[-1].id
             for document in batch:
-                if document.hotfolder != self._section.name:
-                    continue
                 try:
-                    await asyncio.to_thread(self._give_back, document)
+                    if document.copy is Copy.DUE:
+                        made += await self._make(document)
+                    else:
+                        await self._remove(document)
                 except NotNow as exc:
-                    self._alarms.raise_(NOT_WRITABLE, self._section.name, exc.detail)
-                    return made
-                except OriginalUnreadable:
-                    damaged = document.id
-                    continue
-                await self._spool(Spool.copied_back, document, self._clock())
-                log.info("copied-back document=%s code=%s", document.id, document.code)
-                made += 1
-        self._alarms.clear(NOT_WRITABLE, self._section.name)
-        if damaged:
-            self._alarms.raise_(ORIGINAL, self._section.name, damaged)
-        else:
-            self._alarms.clear(ORIGINAL, self._section.name)
+                    self._trouble = exc.detail
+                    if exc.reason is Reason.DISK_FULL:
+                        return made
         return made
+
+    async def _over(self) -> None:
+        """Remove the copies whose time is over. Never by a clock that nobody can trust."""
+        batch = await self._spool(Spool.copies_over, self._section.name, self._clock(), BATCH)
+        if not batch or not await self._clock_is_sure():
+            return
+        for document in batch:
+            try:
+                await self._remove(document)
+            except NotNow as exc:
+                self._trouble = exc.detail
+
+    async def _make(self, document: Document) -> bool:
+        until = self._clock() + timedelta(days=self._section.keep_rejected_days)
+        stands_for = [old.id for old in await self._spool(Spool.superseded, document.id)]
+        try:
+            await asyncio.to_thread(self._give_back, document, stands_for, until)
+        except OriginalUnreadable:
+            self._damaged = document.id
+            return False
+        await self._spool(Spool.copied_back, document, until, self._clock())
+        log.info("copied-back document=%s code=%s", document.id, document.code)
+        return True
+
+    async def _remove(self, document: Document) -> None:
+        stands_for = [old.id for old in await self._spool(Spool.superseded, document.id)]
+        removed = await asyncio.to_thread(self._take_back, document, stands_for)
+        await self._spool(Spool.copy_removed, document, self._clock())
+        log.info("copy-removed document=%s files=%d", document.id, removed)
+
+    async def _clock_is_sure(self) -> bool:
+        newest = await self._spool(Spool.newest_line_at)
+        return not clocks.gate(self._config.box.clock, clocks.look(), self._clock(), newest)
+
+    async def _look_elsewhere(self) -> None:
+        """Say that copies are due where no hot folder is any more: nobody else would.
+
+        They stay due, in case it comes back. What lies in its `rejected` and has to go
+        stays there: nobody knows the way to it.
+        """
+        names = [section.name for section in self._config.hotfolders]
+        found = await self._spool(Spool.copies_elsewhere, names)
+        for name, count in found.items():
+            self._alarms.raise_(GONE, name, str(count))
+        for name in self._elsewhere - found.keys():
+            self._alarms.clear(GONE, name)
+        self._elsewhere = set(found)
+        await self._spool(Spool.abandon_copies, names, self._clock())
 
     # -- blocking -------------------------------------------------------------------
 
-    def _give_back(self, document: Document) -> None:
+    def _give_back(self, document: Document, stands_for: list[str], until: datetime) -> None:
         folder = folder_of(self._config.documents, document.id)
         original = stored(folder)
         if original is None:
             raise OriginalUnreadable
-        origin = origin_of(folder)
-        name = origin.name if origin else b""
-        text = explanation(
-            document,
-            printable(name),
-            self._config.box.language,
-            zoneinfo.ZoneInfo(self._config.box.timezone),
-        )
-        with at_share("write to rejected", self._rejected / "*"):
-            for stem in _stems(name, document.id):
-                copy = self._rejected / (stem + original.suffix)
-                if self._placed(document, original, copy, self._rejected / (stem + ".txt"), text):
-                    sync_if_possible(self._rejected)
-                    return
-            raise FileExistsError(errno.EEXIST, "every name is taken")
+        name = _name(folder)
 
-    def _placed(
-        self, document: Document, original: Path, copy: Path, note: Path, text: bytes
-    ) -> bool:
-        """Put both in place; False if one of the names has other content than ours."""
-        there = _holds(copy, lambda pieces: _digest(pieces) == document.digest.hex)
-        noted = _holds(note, lambda pieces: document.id.encode() in next(iter(pieces), b""))
-        if there is False or noted is False:
-            return False
-        temporary = self._rejected / f".scanseal-{document.id}"
-        if there is None:
-            _fill(temporary, _verified(original, document.digest.hex))
-            if not _name(temporary, copy):
-                return False
-        _fill(temporary, [text])
-        if noted:
-            temporary.replace(note)  # what it was refused for before it was released
-            return True
-        return _name(temporary, note)
+        def text(copy: str) -> bytes:
+            return explanation(
+                document,
+                name=printable(name),
+                copy=printable(copy.encode("utf-8", "surrogateescape")),
+                until=until,
+                language=self._config.box.language,
+                zone=zoneinfo.ZoneInfo(self._config.box.timezone),
+            )
+
+        place(self._rejected, document, original, stems(name, document.id, stands_for), text)
+
+    def _take_back(self, document: Document, stands_for: list[str]) -> int:
+        name = _name(folder_of(self._config.documents, document.id))
+        return take_back(self._rejected, document, stems(name, document.id, stands_for))
 
 
-def explanation(document: Document, name: str, language: str, zone: zoneinfo.ZoneInfo) -> bytes:
-    """Return the text for the person at the scanner: both languages, the box's own first.
-
-    With the mark and the line ends that the oldest editors of Windows need.
-    """
-    blocks = []
-    for own in sorted(LABELS, key=lambda key: key != language):
-        title, file, collected, why, remedy, reference, form = LABELS[own]
-        code = CODES.get(document.code)
-        words = code.text(own) if code else None
-        at = document.claimed_at.astimezone(zone).strftime(form)
-        blocks.append(
-            [
-                title,
-                "",
-                f"{file}: {name}",
-                f"{collected}: {at}",
-                f"{why}: {words.sentence if words else ''} ({document.code})",
-                f"{remedy}: {words.remedy if words else ''}",
-                f"{reference}: {document.id}",
-            ]
-        )
-    lines = [*blocks[0], "", "-" * 60, "", *blocks[1], ""]
-    return "\r\n".join(lines).encode("utf-8-sig")
-
-
-def _stems(name: bytes, document_id: str) -> Iterator[str]:
-    """Yield names without extension: the id's last 8 digits, more of them if that is taken."""
-    stem = os.fsencode(PurePath(os.fsdecode(name.replace(b"/", b"_"))).stem) or b"scan"
-    digits = document_id.replace("-", "")
-    for count in (8, 12, 32):
-        tail = f"~{digits[-count:]}".encode()
-        yield os.fsdecode(_shortened(stem, NAME_BYTES - len(tail) - len(b".jpeg")) + tail)
-
-
-def _shortened(stem: bytes, limit: int) -> bytes:
-    """Cut *stem* to *limit* bytes, not in the middle of a UTF-8 character."""
-    if len(stem) <= limit:
-        return stem
-    while limit and stem[limit] & 0xC0 == 0x80:
-        limit -= 1
-    return stem[:limit]
-
-
-def _verified(original: Path, digest: str) -> Iterator[bytes]:
-    """Yield the original's bytes; OriginalUnreadable if they are not what was claimed."""
-    hashed = hashlib.sha256()
-    try:
-        with durable.opened(original) as file:
-            for piece in durable.chunks(file):
-                hashed.update(piece)
-                yield piece
-    except OSError as exc:
-        raise OriginalUnreadable from exc
-    if hashed.hexdigest() != digest:
-        raise OriginalUnreadable
-
-
-def _holds(path: Path, ours: Callable[[Iterable[bytes]], bool]) -> bool | None:
-    """Return whether the file at *path* is *ours*; None if there is none, or an empty one."""
-    try:
-        fd = open_scan(path)
-    except NotNow as exc:
-        return None if exc.reason is Reason.GONE else False
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        return ours(durable.chunks(file)) if os.fstat(fd).st_size else None
-
-
-def _digest(pieces: Iterable[bytes]) -> str:
-    hashed = hashlib.sha256()
-    for piece in pieces:
-        hashed.update(piece)
-    return hashed.hexdigest()
-
-
-def _fill(temporary: Path, pieces: Iterable[bytes]) -> None:
-    """Write a temporary file that is ours alone; what a kill left of it is replaced."""
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED_MODE)
-    try:
-        with os.fdopen(fd, "wb") as out:
-            for piece in pieces:
-                out.write(piece)
-            out.flush()
-            with contextlib.suppress(PermissionError):  # some mounts have one mode for all
-                os.fchmod(out.fileno(), SHARED_MODE)
-            os.fsync(out.fileno())
-    except BaseException:
-        temporary.unlink()
-        raise
-
-
-def _name(temporary: Path, final: Path) -> bool:
-    """Give *temporary* its name; False if something has it, which is not overwritten.
-
-    An empty file keeps the name until it is replaced: not every mount knows links.
-    One that lies there already is what a kill has left of that.
-    """
-    try:
-        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        if not _is_empty(final):
-            temporary.unlink()
-            return False
-    temporary.replace(final)
-    return True
-
-
-def _is_empty(path: Path) -> bool:
-    found = path.lstat()
-    return stat.S_ISREG(found.st_mode) and found.st_size == 0
+def _name(folder: Path) -> bytes:
+    origin = origin_of(folder)
+    return origin.name if origin else b""

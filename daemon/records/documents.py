@@ -3,20 +3,23 @@
 claim -> begin/seal -> freeze
    |         |
    |      crashed, give_back
- refuse, release, discard, set_aside
+ refuse, release, discard, supersede, set_aside
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.document import (
+    STRANGER,
     Arrival,
     DeliveryEvent,
     DeliveryState,
+    Described,
     Document,
     Event,
+    Kin,
     Part,
     Role,
     State,
@@ -34,16 +37,25 @@ if TYPE_CHECKING:
     from daemon import ledger
 
 
+GIVEN_UP: Final = frozenset({State.DISCARDED, State.WITHDRAWN, State.FORGOTTEN})
+"""None of these can stand for another: nobody knows any more whether it was filed."""
+
+
 class Documents(Writer):
     """What happens to documents, up to their deliveries."""
 
-    def claim(self, arrival: Arrival, now: datetime) -> Document:
-        """Commit a claimed scan: from now on it is ours to keep (I2)."""
+    def claim(self, arrival: Arrival, now: datetime, kin: Kin = STRANGER) -> Document:
+        """Commit a claimed scan, and which refused ones it stands for: it is ours to keep (I2).
+
+        What it awaits is committed with it: no other stage sees it in between.
+        """
+        subfolder = printable(arrival.subfolder)
+        described = Described(subfolder=subfolder, known=not arrival.awaits)
         with self._step(now) as step:
             step.db.execute(
                 "INSERT INTO document(id, state, hotfolder, profile, kind, size, digest,"
                 " captured_at, claimed_at, changed_at, clock, code, step, tries, images, findings, sealed_size, note_size,"
-                " ledger_hash, copy_due) VALUES (?,?,?,?,?,?,?,?,?,?,?,'','',0,0,'[]',0,0,'',0)",
+                " ledger_hash, resembles, described) VALUES (?,?,?,?,?,?,?,?,?,?,?,'','',0,0,'[]',0,0,'',?,?)",
                 [
                     arrival.id,
                     State.CLAIMED,
@@ -56,6 +68,8 @@ class Documents(Writer):
                     utc_text(arrival.claimed_at),
                     step.at,
                     arrival.clock,
+                    kin.resembles,
+                    json.dumps(rows.described_json(described)),
                 ],
             )
             step.count("document", "", State.CLAIMED)
@@ -73,8 +87,12 @@ class Documents(Writer):
                     "claimed_at": utc_text(arrival.claimed_at),
                     "clock": arrival.clock,
                 },
-                {"name": printable(arrival.name), "name_hex": arrival.name.hex()},
+                _named(arrival),
             )
+            for old in kin.supersedes:
+                moves.supersede(step, self.document(old), arrival.id, kin.how)
+            if arrival.awaits:
+                moves.let_wait(step, self.document(arrival.id), arrival.awaits)
         return self.document(arrival.id)
 
     def begin(self, document: Document, step_name: str, now: datetime) -> ledger.Head:
@@ -91,10 +109,10 @@ class Documents(Writer):
         with self._step(now) as step:
             step.change("UPDATE document SET step = '' WHERE id = ?", [document.id])
 
-    def crashed(self, document: Document, now: datetime) -> Document:
-        """Count the death of the worker that had it; the second one sets it aside."""
+    def crashed(self, document: Document, now: datetime, why: str = "") -> Document:
+        """Count the death of the worker that had it; the second one sets it aside, saying *why*."""
         with self._step(now) as step:
-            moves.end_uncleanly(step, self.document(document.id), count=True)
+            moves.end_uncleanly(step, self.document(document.id), count=True, why=why)
         return self.document(document.id)
 
     def refuse(self, document: Document, code: str, reason: str, now: datetime) -> Document:
@@ -111,21 +129,23 @@ class Documents(Writer):
         sealed: Part,
         note: Part,
         facts: Mapping[str, Any],
-        checked_at: datetime,
+        checked_at: datetime | None,
         sealed_at: datetime,
         now: datetime,
     ) -> Document:
         """Commit the only seal there will ever be, after it was read back from disk (I4).
 
-        The document is left in the step `freeze`, which follows at once.
+        The document is left in the step `freeze`, which follows at once. *checked_at* is None
+        where nobody could look at its pages.
         """
+        checked = utc_text(checked_at) if checked_at else None
         with self._step(now) as step:
             detail = {
                 "sha256": str(sealed.digest),
                 "size": sealed.size,
                 "note_sha256": str(note.digest),
                 "note_size": note.size,
-                "checked_at": utc_text(checked_at),
+                "checked_at": checked,
                 "sealed_at": utc_text(sealed_at),
                 **facts,
             }
@@ -141,7 +161,10 @@ class Documents(Writer):
                 note_size=note.size,
                 images=facts["images"],
                 findings=json.dumps(facts["findings"]),
-                checked_at=utc_text(checked_at),
+                finding_pages=json.dumps(facts.get("finding_pages", [])),
+                pages_digest=facts.get("pages_sha256", ""),
+                duplicate_of=facts.get("duplicate_of", ""),
+                checked_at=checked,
                 sealed_at=utc_text(sealed_at),
                 ledger_hash=facts["ledger_hash"],
             )
@@ -200,10 +223,11 @@ class Documents(Writer):
         released: list[str] = []
         with self._step(now) as step:
             if document.state in {State.REFUSED, State.HELD}:
-                moves.move_document(
-                    step, document, Event.RELEASE, {}, personal, code="", tries=0, copy_due=0
-                )
+                moves.move_document(step, document, Event.RELEASE, {}, personal, code="", tries=0)
                 released.append("document")
+                if not document.described.known:  # what it lacked it lacks still
+                    awaits = "sidecar" if document.code.startswith("sidecar-") else "describing"
+                    moves.let_wait(step, self.document(document_id), awaits)
             for delivery in self.deliveries(document_id):
                 if delivery.state is DeliveryState.REFUSED:
                     moves.move_delivery(
@@ -230,14 +254,23 @@ class Documents(Writer):
             raise PersonNeeded("not-refused", f"{document_id} is {document.state}")
         with self._step(now) as step:
             personal = {"person": person, "reason": reason}
-            moves.move_document(step, document, Event.DISCARD, {}, personal, copy_due=0)
+            moves.move_document(step, document, Event.DISCARD, {}, personal)
         return self.document(document_id)
 
-    def copied_back(self, document: Document, now: datetime) -> None:
-        """Commit that the copy and its text lie in `rejected`."""
+    def supersede(self, old_id: str, new_id: str, person: str, now: datetime) -> Document:
+        """Let a person say that one document stands for a refused one; return the refused one."""
+        old, new = self.known(old_id), self.known(new_id)
+        if old.state is not State.REFUSED:
+            raise PersonNeeded("not-refused", f"{old_id} is {old.state}")
+        if old_id == new_id or new.state in GIVEN_UP:
+            raise PersonNeeded("not-a-successor", f"{new_id} is {new.state}")
         with self._step(now) as step:
-            # Not if it was released and refused again meanwhile: that copy says another reason.
-            step.db.execute(
-                "UPDATE document SET copy_due = 0 WHERE id = ? AND changed_at = ?",
-                [document.id, utc_text(document.changed_at)],
-            )
+            moves.supersede(step, old, new_id, "person", {"person": person})
+        return self.document(old_id)
+
+
+def _named(arrival: Arrival) -> dict[str, str]:
+    """Return the names that a scan came with: personal detail."""
+    names = {"name": arrival.name} | ({"subfolder": arrival.subfolder} if arrival.subfolder else {})
+    shown = {key: printable(name) for key, name in names.items()}
+    return shown | {f"{key}_hex": name.hex() for key, name in names.items()}

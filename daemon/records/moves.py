@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from daemon import lifecycle
-from daemon.document import Delivery, DeliveryEvent, Document, Event, State
+from daemon.document import Copy, Delivery, DeliveryEvent, Document, Event, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,9 @@ def move_document(
     if after is State.HELD:
         columns["came_from"] = document.state
     if after is State.REFUSED:
-        columns["copy_due"] = 1
+        columns |= {"copy": Copy.DUE, "copy_until": None}
+    elif document.state is State.REFUSED:  # also if none was made: half of one may lie there
+        columns |= {"copy": Copy.LEAVING, "copy_until": None}
     assignments = "".join(f", {name} = ?" for name in columns)
     tx.change(
         f"UPDATE document SET state = ?, changed_at = ?{assignments}"  # noqa: S608
@@ -47,6 +49,27 @@ def move_document(
         leaves = document.state in UNSEALED
         tx.count("bytes", *(("unsealed", "") if leaves else ("", "unsealed")), document.size)
     tx.line(document.id, event, detail, personal)
+
+
+def let_wait(tx: Transaction, document: Document, code: str) -> None:
+    """Let a claimed document wait for what *code* says."""
+    move_document(tx, document, Event.WAIT, {"code": code}, code=code)
+
+
+def supersede(
+    tx: Transaction,
+    old: Document,
+    new_id: str,
+    how: str,
+    personal: Mapping[str, Any] | None = None,
+) -> None:
+    """Let the document *new_id* stand for the refused one *old*; a line for each of them."""
+    detail = {"by": new_id, "how": how}
+    move_document(tx, old, Event.SUPERSEDE, detail, personal, superseded_by=new_id)
+    tx.line(new_id, "supersedes", {"document": old.id, "how": how}, personal)
+    tx.db.execute(
+        "UPDATE document SET resembles = '' WHERE id = ? AND resembles = ?", [new_id, old.id]
+    )
 
 
 def move_delivery(
@@ -85,12 +108,16 @@ def file_if_proven(tx: Transaction, reader: Reader, document_id: str) -> None:
         move_document(tx, document, Event.FILE, {})
 
 
-def end_uncleanly(tx: Transaction, document: Document, *, count: bool) -> None:
-    """End the step a document was found in; its second counted end sets it aside."""
+def end_uncleanly(tx: Transaction, document: Document, *, count: bool, why: str = "") -> None:
+    """End the step a document was found in; its second counted end sets it aside.
+
+    *why* is how this end came about, where somebody saw it.
+    """
     tries = document.tries + count
     if tries >= lifecycle.COUNTED_ENDS:
         event, _ = lifecycle.poisoned(document.state)
-        detail: dict[str, Any] = {"code": CRASHED, "reason": f"twice in step {document.step}"}
+        reason = f"twice in step {document.step}" + (f"; the last time: {why}" if why else "")
+        detail: dict[str, Any] = {"code": CRASHED, "reason": reason}
         move_document(tx, document, event, detail, code=CRASHED)
     else:
         tx.change("UPDATE document SET step = '', tries = ? WHERE id = ?", [tries, document.id])

@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from daemon import ledger, lifecycle, schema
+from daemon.counting import Missing
 from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
 from daemon.errors import PersonNeeded
 from daemon.records import rows
@@ -24,6 +25,12 @@ SENDABLE: Final = (
     " AND document.state IN ('frozen','filed'))"
 )
 """Nothing is sent of a document that is held or was withdrawn; addenda follow a filed one."""
+
+
+FEWEST_DIGITS: Final = 8
+"""So many of an id's last digits say which document is meant: the first ones are a time."""
+GROUP_DIGITS: Final = 12
+"""The last group of an id has so many."""
 
 
 class Reader:
@@ -49,6 +56,42 @@ class Reader:
             raise PersonNeeded("unknown-document", f"no document {document_id!r}")
         return found[0]
 
+    def named(self, text: str) -> Document:
+        """Return the one document that a person means: its id, or the last digits of it.
+
+        Raise PersonNeeded if there is none, or more than one.
+        """
+        digits = text.strip().lower().replace("-", "").lstrip("~")
+        found: list[Document] = []
+        if set(digits) - set("0123456789abcdef"):
+            pass
+        elif len(digits) == 32:
+            groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+            found = self._select("id = ?", ["-".join(groups)])
+        elif FEWEST_DIGITS <= len(digits) <= GROUP_DIGITS:
+            # Over the ids' own index; only people ask, and seldom.
+            ending = "SELECT id FROM document WHERE substr(id, ?) = ? LIMIT 2"
+            found = self._select(f"id IN ({ending})", [-len(digits), digits])
+        if not found:
+            raise PersonNeeded("unknown-document", repr(text))
+        if len(found) > 1:
+            raise PersonNeeded("ambiguous-id", repr(text))
+        return found[0]
+
+    def superseded(self, document_id: str) -> list[Document]:
+        """Return the refused documents that this one stands for."""
+        return self._select(f"{schema.SUPERSEDED} AND superseded_by = ? ORDER BY id", [document_id])
+
+    def resembled(self, document: Document) -> str:
+        """Return the id of a refused document that *document* may stand for; "" if there is none.
+
+        None any more once either of them was decided about.
+        """
+        if not document.resembles or document.state in {State.DISCARDED, State.WITHDRAWN}:
+            return ""
+        refused = self.document(document.resembles).state is State.REFUSED
+        return document.resembles if refused else ""
+
     def exists(self, document_id: str) -> bool:
         """Return whether there is a row of that id."""
         return bool(self._select("id = ?", [document_id]))
@@ -64,14 +107,60 @@ class Reader:
             f"{_being(state)} AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
         )
 
+    def waiting(self, hotfolder: str) -> list[str]:
+        """Return the ids of a hot folder's documents that wait to be described, the oldest first."""
+        statement = (
+            f"SELECT id FROM document WHERE {_being(State.WAITING)} AND hotfolder = ?"  # noqa: S608
+            " AND code IN ('sidecar','describing') ORDER BY id"
+        )
+        return [found for (found,) in self._db.execute(statement, [hotfolder])]
+
+    def waiting_hotfolders(self) -> set[str]:
+        """Return the hot folders of documents that wait to be described: they are still needed."""
+        statement = (
+            f"SELECT DISTINCT hotfolder FROM document WHERE {_being(State.WAITING)}"  # noqa: S608
+            " AND code IN ('sidecar','describing')"
+        )
+        return {found for (found,) in self._db.execute(statement)}
+
+    def of_batch(self, batch: str, hotfolder: str = "") -> list[Document]:
+        """Return the documents of one batch, the oldest first; of one hot folder if it is named."""
+        which = " AND hotfolder = ?" if hotfolder else ""
+        return self._select(
+            f"{schema.BATCH} = ? AND {schema.BATCH} IS NOT NULL{which} ORDER BY id",
+            [batch, hotfolder] if hotfolder else [batch],
+        )
+
+    def missing(self, now: datetime, hotfolder: str = "", limit: int = 1000) -> list[Missing]:
+        """Return what people have to be told of the scanners' counters by *now*."""
+        which = " AND hotfolder = ?" if hotfolder else ""
+        statement = (
+            "SELECT hotfolder, series, number, digits, jumped_from, noticed_at FROM missing"  # noqa: S608
+            f" WHERE due_at <= ?{which} ORDER BY hotfolder, series, run, number LIMIT ?"
+        )
+        values = [utc_text(now), *([hotfolder] if hotfolder else []), limit]
+        return [
+            Missing(**{**row, "noticed_at": utc_time(row["noticed_at"])})
+            for row in map(dict, self._db.execute(statement, values))
+        ]
+
+    def missing_counts(self, now: datetime) -> dict[str, int]:
+        """Return how many lines `missing` has of each hot folder that has any."""
+        statement = (
+            "SELECT hotfolder, count(*) FROM missing WHERE due_at <= ?"
+            " GROUP BY hotfolder ORDER BY hotfolder"
+        )
+        return dict(self._db.execute(statement, [utc_text(now)]).fetchall())
+
+    def missing_count(self, hotfolder: str, now: datetime) -> int:
+        """Return how many lines `missing` has of one hot folder."""
+        statement = "SELECT count(*) FROM missing WHERE hotfolder = ? AND due_at <= ?"
+        return int(self._db.execute(statement, [hotfolder, utc_text(now)]).fetchone()[0])
+
     def ids_between(self, first: str, before: str) -> set[str]:
         """Return the ids of all rows from *first* on, up to and without *before*."""
         statement = "SELECT id FROM document WHERE id >= ? AND id < ?"
         return {found for (found,) in self._db.execute(statement, [first, before])}
-
-    def copies_due(self, limit: int, after: str = "") -> list[Document]:
-        """Return refused documents whose copy is not in `rejected` yet, behind the id *after*."""
-        return self._select("copy_due = 1 AND id > ? ORDER BY id LIMIT ?", [after, limit])
 
     def due(self, target: str, now: datetime, limit: int) -> list[Delivery]:
         """Return deliveries to *target* that may be tried now: suspects first, then oldest.
@@ -174,6 +263,10 @@ class Reader:
         """Return the newest documents, those before the id *before* and in *state* if given."""
         which = "" if state is None else f"{_being(state)} AND "
         return self._select(f"{which}id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
+
+    def newest_of(self, hotfolder: str, limit: int) -> list[Document]:
+        """Return the newest documents of a hot folder."""
+        return self._select("hotfolder = ? ORDER BY id DESC LIMIT ?", [hotfolder, limit])
 
     def last_success(self, target: str) -> datetime | None:
         """Return when *target* last proved a document."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from daemon.document import (
+    UNDESCRIBED,
+    Copy,
     Delivery,
     DeliveryState,
+    Described,
     Digest,
     Document,
     Part,
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 DOCUMENT = (
     "id, state, hotfolder, profile, kind, size, digest, captured_at, claimed_at, changed_at, clock, code,"
     " came_from, step, tries, images, findings, sealed, sealed_size, note, note_size, checked_at, sealed_at,"
-    " ledger_hash"
+    " ledger_hash, copy, copy_until, superseded_by, resembles,"
+    " described, finding_pages, pages_digest, duplicate_of"
 )
 DELIVERY = (
     "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts"
@@ -59,7 +64,33 @@ def document(row: sqlite3.Row) -> Document:
         checked_at=utc_time(row["checked_at"]) if row["checked_at"] else None,
         sealed_at=utc_time(row["sealed_at"]) if row["sealed_at"] else None,
         ledger_hash=row["ledger_hash"],
+        copy=Copy(row["copy"]),
+        copy_until=utc_time(row["copy_until"]) if row["copy_until"] else None,
+        superseded_by=row["superseded_by"],
+        resembles=row["resembles"],
+        described=described_from(row["described"]),
+        finding_pages=tuple(json.loads(row["finding_pages"])),
+        pages_digest=Digest(row["pages_digest"]) if row["pages_digest"] else None,
+        duplicate_of=row["duplicate_of"],
     )
+
+
+def described_json(described: Described) -> dict[str, Any]:
+    """Write what came with a scan as its row has it: only what was said."""
+    facts = {field.name: getattr(described, field.name) for field in fields(Described)}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in facts.items()
+        if value != getattr(UNDESCRIBED, name)
+    }
+
+
+def described_from(text: str) -> Described:
+    """Read the text of what `described_json` wrote."""
+    if text == "{}":
+        return UNDESCRIBED
+    raw = json.loads(text)
+    return Described(**{**raw, "remarks": tuple(raw.get("remarks", ()))})
 
 
 def delivery(row: sqlite3.Row) -> Delivery:

@@ -85,9 +85,9 @@ for line in sys.stdin:
 class Helper:
     """Forks processes that do one thing, stopped until strace has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = HELPER) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", HELPER, str(Path(__file__).parents[2])],
+            [sys.executable, "-c", script, str(Path(__file__).parents[2])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -178,7 +178,7 @@ def order_of(lines: list[str], root: Path) -> list[str]:
         if call is None:
             continue
         if call[1] == "fdatasync" or "spool.db" in call[2]:  # SQLite
-            if "spool.db-wal" in call[2] and found[-1] != "commit":
+            if "spool.db-wal" in call[2] and found[-1:] != ["commit"]:
                 found.append("commit")
             continue
         places = re.findall(r'[<"](/[^>"]*)[>"]', call[2])

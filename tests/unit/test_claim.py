@@ -138,7 +138,7 @@ def test_a_file_that_was_given_up_is_claimed_and_refused_in_one_call(
     assert claimed.flaw is flaw
     assert (document.state, document.code) == (State.REFUSED, flaw.value)
     assert (here.folder(document.id) / file).read_bytes() == data
-    assert here.spool.copies_due(10) == [document]
+    assert here.spool.copies_due("post", 10) == [document]
     assert [json.loads(line)["event"] for line in here.spool.lines(document.id)] == [
         "claim",
         "refuse",

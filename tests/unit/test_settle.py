@@ -28,6 +28,7 @@ from daemon.intake.settle import (
     ignore_sigio,
     leases_here,
     open_scan,
+    over_network,
     probe,
     settled,
     writer_open,
@@ -324,6 +325,16 @@ def test_network_mounts_are_told_from_local_ones(tmp_path: Path) -> None:
     assert file_system(mounts, os.makedev(254, 0)) == "ext4"
     assert file_system(mounts, os.makedev(9, 9)) == ""
     assert leases_here(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [("ext4", False), ("tmpfs", False), ("fuseblk", False), ("", False)]
+    + [(kind, True) for kind in ("cifs", "smb3", "nfs4", "fuse", "fuse.sshfs", "fuse.anything")],
+)
+def test_what_may_be_written_elsewhere_is_known_by_its_type(kind: str, *, network: bool) -> None:
+    """A FUSE mount may have its files from anywhere; a disk that FUSE reads is one of ours."""
+    assert over_network(kind) is network
 
 
 def test_a_changed_time_of_status_is_a_change(tmp_path: Path) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import zoneinfo
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from daemon.document import Document, folder_of
+from daemon.document import Copy, Document, State, folder_of
+from daemon.intake import copies
 from daemon.intake.claim import Desk, commit
+from daemon.intake.explanation import explanation
 from daemon.intake.settle import Look
-from daemon.intake.wayback import explanation
 from daemon.spool import Spool
 from tests.intake import Here, now, pdf, raised, watching
 
@@ -123,7 +126,7 @@ def test_where_every_name_is_taken_a_person_is_asked(tmp_path: Path) -> None:
         (alarm,) = await raised(here.alarms, "rejected-not-writable")
 
         assert alarm.detail == "write to rejected: EEXIST"
-        assert await here.spool(Spool.copies_due, 10) == [document]
+        assert await here.spool(Spool.copies_due, "post", 10) == [document]
         assert {(here.back / os.fsdecode(n)).read_bytes() for n in names(here)} == {b"somebody's"}
 
     run(tmp_path, work)
@@ -182,7 +185,7 @@ def test_a_folder_that_cannot_be_written_to_is_tried_again(tmp_path: Path) -> No
         (alarm,) = await raised(here.alarms, "rejected-not-writable")
 
         assert (alarm.instance, alarm.detail) == ("post", "write to rejected: ENOENT")
-        assert await here.spool(Spool.copies_due, 10) == [document]
+        assert await here.spool(Spool.copies_due, "post", 10) == [document]
         assert not here.back.exists()
         here.back.mkdir()
         assert await copied(here) == 1
@@ -206,7 +209,7 @@ def test_a_damaged_original_stops_no_other_copy(tmp_path: Path) -> None:
 
         assert alarm.detail in {bad.id, gone.id}
         assert [name[:5] for name in names(here)] == [b"good~", b"good~"]
-        assert [d.id for d in await here.spool(Spool.copies_due, 10)] == [bad.id, gone.id]
+        assert [d.id for d in await here.spool(Spool.copies_due, "post", 10)] == [bad.id, gone.id]
         assert good.code == "file-incomplete"
 
     run(tmp_path, work)
@@ -219,16 +222,275 @@ def test_the_text_is_in_both_languages_the_boxs_first(tmp_path: Path) -> None:
         document = await refused(here)
         zone = zoneinfo.ZoneInfo("Europe/Berlin")
         at = document.claimed_at.astimezone(zone)
-        english = explanation(document, "scan.pdf", "en", zone).decode("utf-8-sig")
-        german = explanation(document, "scan.pdf", "de", zone).decode("utf-8-sig")
+        until = datetime(2026, 12, 5, 23, 30, tzinfo=UTC)
+        english, german = (
+            explanation(
+                document, name="scan.pdf", copy="C~1.pdf", until=until, language=own, zone=zone
+            ).decode("utf-8-sig")
+            for own in ("en", "de")
+        )
 
-        assert english.startswith("This scan was not accepted.\r\n")
-        assert german.startswith("Dieser Scan wurde nicht angenommen.\r\n")
+        assert english.startswith("This scan was not accepted.")
+        assert german.startswith("Dieser Scan wurde nicht angenommen.")
         for text in (english, german):
             assert at.strftime("%Y-%m-%d %H:%M") in text
             assert at.strftime("%d.%m.%Y %H:%M") in text
-            assert text.count(document.id) == text.count("scan.pdf") == 2
+            assert "removed on 2026-12-06" in text
+            assert "am 06.12.2026" in text
+            assert text.count(document.id) == text.count("scan.pdf") == text.count("C~1.pdf") == 2
             assert "\n" not in text.replace("\r\n", "")
         assert at.utcoffset() != datetime.now(UTC).utcoffset()
+
+    run(tmp_path, work)
+
+
+def test_the_text_names_the_copy_that_lies_beside_it(tmp_path: Path) -> None:
+    """Whoever drops a file of that name replaces this scan: so it has to be the right one."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        digits = document.id.replace("-", "")
+        (here.back / f"scan~{digits[-8:]}.txt").write_bytes(b"somebody's")
+        await copied(here)
+        text = (here.back / f"scan~{digits[-12:]}.txt").read_text("utf-8-sig")
+
+        assert text.count(f'"scan~{digits[-12:]}.pdf"') == 2
+
+    run(tmp_path, work)
+
+
+# -- and away again -------------------------------------------------------------------
+
+
+@contextmanager
+def days_later(here: Here, days: float) -> Iterator[None]:
+    """Let the way back live so many days later."""
+    wayback = here.stage._wayback
+    before = wayback._clock
+    wayback._clock = lambda: now() + timedelta(days=days)
+    try:
+        yield
+    finally:
+        wayback._clock = before
+
+
+def there(here: Here, document: Document) -> list[str]:
+    """Return the ends of the names that lie there for a document."""
+    return sorted(path.suffix for path in here.back.glob(f"*~{document.id[-8:]}.*"))
+
+
+def test_a_copy_is_removed_when_its_text_says_so_and_not_before(tmp_path: Path) -> None:
+    """`keep_rejected_days` after it was made; the document stays refused, and the original ours."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        with days_later(here, 13.9):
+            await copied(here)
+            assert there(here, document) == [".pdf", ".txt"]
+        with days_later(here, 14.1):
+            await copied(here)
+        found = await here.spool(Spool.document, document.id)
+
+        assert names(here) == []
+        assert (found.state, found.copy, found.copy_until) == (State.REFUSED, Copy.NONE, None)
+        assert here.original(document) == HALF
+        with days_later(here, 15):
+            assert await copied(here) == 0
+        assert names(here) == []
+
+    run(tmp_path, work)
+
+
+def test_no_copy_goes_by_a_clock_that_nobody_can_trust(tmp_path: Path) -> None:
+    """A box that wakes up in 2070 would take the only notice from people who never saw it."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        with days_later(here, 20):
+            # Something was written later than now: the clock has been set back, or was wrong then.
+            await here.spool(Spool.note, "x", {}, None, now() + timedelta(days=30))
+            await copied(here)
+            assert there(here, document) == [".pdf", ".txt"]
+        with days_later(here, 40):
+            await copied(here)
+        assert names(here) == []
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("how", ["release", "discard", "supersede"])
+def test_a_copy_goes_when_its_document_is_decided_about(how: str, tmp_path: Path) -> None:
+    """Its text asks for something that is done."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        other = await refused(here, b"other.pdf", pdf())
+        await copied(here)
+        assert there(here, document) == [".pdf", ".txt"]
+        if how == "release":
+            await here.spool(Spool.release, document.id, "uid 0", now())
+        elif how == "discard":
+            await here.spool(Spool.discard, document.id, "uid 0", "test page", now())
+        else:
+            await here.spool(Spool.supersede, document.id, other.id, "uid 0", now())
+        await copied(here)
+        found = await here.spool(Spool.document, document.id)
+
+        assert names(here) == []
+        assert found.copy is Copy.NONE
+
+    run(tmp_path, work)
+
+
+def test_what_somebody_has_worked_on_stays(tmp_path: Path) -> None:
+    """A copy that was mended in place, a text that is another's, and whatever else lies there."""
+
+    async def work(here: Here) -> None:
+        mended = await refused(here, b"a.pdf")
+        longer = await refused(here, b"b.pdf")
+        noted = await refused(here, b"c.pdf")
+        linked = await refused(here, b"d.pdf")
+        await copied(here)
+        copies = {
+            d.id: here.back / f"{n}~{d.id[-8:]}.pdf"
+            for n, d in (("a", mended), ("b", longer), ("c", noted), ("d", linked))
+        }
+        copies[mended.id].write_bytes(b"y" * len(HALF))
+        copies[longer.id].write_bytes(HALF + b"more")
+        copies[noted.id].with_suffix(".txt").write_text("call me, 4711")
+        elsewhere = tmp_path / "elsewhere.pdf"
+        elsewhere.write_bytes(HALF)
+        copies[linked.id].unlink()
+        copies[linked.id].symlink_to(elsewhere)
+        (here.back / "mine.pdf").write_bytes(HALF)
+        with days_later(here, 15):
+            await copied(here)
+        left = {path.name for path in here.back.iterdir()}
+
+        assert left == {
+            copies[mended.id].name,
+            copies[longer.id].name,
+            copies[noted.id].with_suffix(".txt").name,
+            copies[linked.id].name,
+            "mine.pdf",
+        }
+        assert elsewhere.read_bytes() == HALF
+        assert await here.spool(Spool.copies_due, "post", 10) == []
+
+    run(tmp_path, work)
+
+
+def test_a_file_that_took_the_name_while_it_was_read_stays(tmp_path: Path) -> None:
+    """Between the look at the bytes and the removal lies the time that reading takes."""
+    copy, mended = tmp_path / "scan~0123abcd.pdf", tmp_path / "mended"
+    copy.write_bytes(HALF)
+    mended.write_bytes(b"mended")
+
+    def ours_until_just_now(_fd: int, _size: int) -> bool:
+        mended.rename(copy)
+        return True
+
+    assert not copies._removed(copy, ours_until_just_now)
+    assert copy.read_bytes() == b"mended"
+    assert copies._removed(copy, lambda _fd, _size: True)
+    assert not copy.exists()
+
+
+def test_a_folder_that_is_away_is_asked_again(tmp_path: Path) -> None:
+    """With its share: what lies on it would otherwise stay there for ever."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        away = here.back.rename(here.back.with_name("away"))
+        await here.spool(Spool.discard, document.id, "uid 0", "test page", now())
+        await copied(here)
+        (alarm,) = await raised(here.alarms, "rejected-not-writable")
+
+        assert alarm.detail == "remove from rejected: ENOENT"
+        assert [d.id for d in await here.spool(Spool.copies_due, "post", 10)] == [document.id]
+        away.rename(here.back)
+        await copied(here)
+        assert names(here) == []
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+def test_an_empty_scan_has_an_empty_copy_that_goes_as_well(tmp_path: Path) -> None:
+    """And so does a name that a kill has left empty."""
+
+    async def work(here: Here) -> None:
+        empty = await refused(here, b"empty.pdf", b"")
+        cut = await refused(here, b"cut.pdf")
+        await copied(here)
+        assert there(here, empty) == [".bin", ".txt"]
+        (here.back / f"cut~{cut.id[-8:]}.pdf").write_bytes(b"")
+        with days_later(here, 15):
+            await copied(here)
+        assert names(here) == []
+
+    run(tmp_path, work)
+
+
+def test_a_document_refused_again_before_its_copy_has_gone_keeps_one(tmp_path: Path) -> None:
+    """Released and refused within a moment: the last word counts, and there is one copy."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        await here.spool(Spool.release, document.id, "uid 0", now())
+        leaving = await here.spool(Spool.document, document.id)
+        await here.spool(Spool.refuse, leaving, "pdf-damaged", "", now() + timedelta(seconds=1))
+        # The removal was begun before and commits after: it may not take back what is due now.
+        await here.spool(Spool.copy_removed, leaving, now())
+        assert await copied(here) == 1
+        assert there(here, document) == [".pdf", ".txt"]
+
+    run(tmp_path, work)
+
+
+def test_one_name_that_is_taken_stops_no_other_copy(tmp_path: Path) -> None:
+    """I8: the next document's copy is made."""
+
+    async def work(here: Here) -> None:
+        stuck = await refused(here, b"a.pdf")
+        good = await refused(here, b"b.pdf")
+        for count in (8, 12, 32):
+            (here.back / f"a~{stuck.id.replace('-', '')[-count:]}.txt").write_bytes(b"another's")
+        assert await copied(here) == 1
+        assert there(here, good) == [".pdf", ".txt"]
+
+    run(tmp_path, work)
+
+
+def test_a_hot_folder_that_is_configured_no_longer_is_named(tmp_path: Path) -> None:
+    """Its documents stay refused and nobody gets a copy: an alarm until they are decided about."""
+
+    async def work(here: Here) -> None:
+        lost = await refused(here)
+        left = await refused(here, b"b.pdf")
+        await copied(here)
+        due = await refused(here, b"c.pdf")
+        stage = here.stage._wayback
+        other = replace(here.section, name="other")
+        stage._section, stage._config = other, replace(here.config, hotfolders=(other,))
+        await copied(here)
+        (alarm,) = await raised(here.alarms, "hotfolder-gone")
+
+        assert (alarm.instance, alarm.detail) == ("post", "1")
+        await here.spool(Spool.discard, left.id, "uid 0", "test page", now())
+        await here.spool(Spool.discard, due.id, "uid 0", "test page", now())
+        await copied(here)
+        assert await raised(here.alarms, "hotfolder-gone") == []
+        # Nobody knows the way to `rejected` any more: what lies there stays, and that is said.
+        assert await here.spool(Spool.copies_due, "post", 10) == []
+        lines = await here.spool(Spool.lines, left.id)
+        assert '"event":"copy-abandoned"' in lines[-1]
+        assert there(here, left) == [".pdf", ".txt"]
+        # The third may still lie there for its time, in case the folder comes back.
+        assert (await here.spool(Spool.document, lost.id)).copy is Copy.THERE
 
     run(tmp_path, work)
