@@ -9,15 +9,17 @@ BIN := .venv/bin
 DEMO_PACKAGES := python3 python3-venv softhsm2 mosquitto
 CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
-	strace mount
+	strace mount systemd linux-libc-dev samba smbclient vsftpd bindfs
+TORTURE_PACKAGES := python3 python3-venv softhsm2 poppler-utils libnss3-tools
 
-.PHONY: help demo clean-demo check test bench format docs lock clean
+.PHONY: help demo clean-demo check test torture bench format docs lock clean
 
 help:
 	@echo "make demo        the main job, on drawn scans; FILES=\"a.pdf b.tif\" takes yours"
 	@echo "make clean-demo  removes demo/"
 	@echo "make check       format, lint, types, the systemd unit"
 	@echo "make test        all tests; they install what they need"
+	@echo "make torture     20,000 damaged files, each sealed rightly or refused; COUNT=n SEED=n; 10 to 30 minutes"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
 	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
 
@@ -53,6 +55,14 @@ check: .venv/dev.stamp
 test: .venv/dev.stamp
 	sh contrib/setup.sh $(TEST_PACKAGES)
 	$(BIN)/python -m pytest $(TESTS)
+
+# Files that violate something are kept in build/torture; SCANSEAL_SAMPLES names a folder of your own.
+COUNT ?= 20000
+SEED ?= 1
+
+torture: .venv/dev.stamp
+	sh contrib/setup.sh $(TORTURE_PACKAGES)
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT)
 
 bench: .venv/dev.stamp
 	sh contrib/setup.sh $(TEST_PACKAGES)

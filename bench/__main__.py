@@ -29,6 +29,7 @@ HERE: Final = Path(__file__).parent
 FIGURES: Final[Mapping[str, str]] = {
     "seal": "bench.seal",
     "flow": "bench.flow",
+    "intake": "bench.intake",
     "memory": "bench.memory",
 }
 """Where the function `measure` of each group is."""

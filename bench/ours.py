@@ -21,7 +21,7 @@ from daemon.config import Config, load
 from daemon.document import Arrival, Document, State, folder_of, new_id
 from daemon.key import Key
 from daemon.sealer import Sealer
-from daemon.service import PAGE_LIMITS, PAGE_WORKERS
+from daemon.service import page_workers
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.token import Token
 from daemon.workers import Worker, Workers
@@ -76,10 +76,17 @@ class WatchedWorkers(Workers):
         super().__init__(workers)
         self._watch = watch
 
-    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+    async def call(
+        self,
+        task: str,
+        argument: Mapping[str, Any],
+        *,
+        seconds: float,
+        cpu_seconds: float | None = None,
+    ) -> Any:
         """Do as Workers does."""
         self._watch.mark(f"{task} asked")
-        answer = await super().call(task, argument, seconds=seconds)
+        answer = await super().call(task, argument, seconds=seconds, cpu_seconds=cpu_seconds)
         self._watch.mark(f"{task} done")
         return answer
 
@@ -200,11 +207,7 @@ async def ours(root: Path, token: TokenFiles, source: Path) -> AsyncIterator[Our
     device = hsm.Hsm(hsm.hsm_worker(config.state_dir / "work", environment), settings)
     keeper = Token(device, Book(spool), padding=config.seal.padding, now=clock)
     key = Key(config, keeper, config.work_out, Alarms(clock), clock)
-    workers = [
-        Worker("daemon.prepare", place=config.work_out, limits=PAGE_LIMITS)
-        for _ in range(PAGE_WORKERS)
-    ]
-    pages = WatchedWorkers(workers, watch)
+    pages = WatchedWorkers(page_workers(config), watch)
     try:
         if not await key.usable():
             raise RuntimeError(f"the key cannot be used: {key.problems}")

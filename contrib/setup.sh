@@ -4,7 +4,7 @@
 #     contrib/setup.sh softhsm2 mosquitto
 #
 # As root or with sudo. With nothing missing it asks for neither, touches nothing
-# and needs no network. A service that a package brings (mosquitto's broker) is
+# and needs no network. A service that a package brings (mosquitto, samba, vsftpd) is
 # not started and not enabled: demo and tests start their own, on ports of their own.
 # Nothing is upgraded on purpose, nothing is ever removed.
 set -eu
@@ -53,11 +53,14 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 fi
 
 missing=
-broker_is_new=
+services=
 for package in "$@"; do
     if ! is_installed "$package"; then
         missing="$missing $package"
-        if [ "$package" = mosquitto ]; then broker_is_new=1; fi
+        case $package in
+            mosquitto | vsftpd) services="$services $package.service" ;;
+            samba) services="$services smbd.service nmbd.service" ;;
+        esac
     fi
 done
 if [ -z "$missing" ]; then
@@ -91,6 +94,7 @@ wait_for_others='-o DPkg::Lock::Timeout=300'
     fi
 }
 
-if [ -n "$broker_is_new" ] && [ -d /run/systemd/system ]; then
-    as_root systemctl disable --now mosquitto.service
+if [ -n "$services" ] && [ -d /run/systemd/system ]; then
+    # shellcheck disable=SC2086
+    as_root systemctl disable --now $services
 fi

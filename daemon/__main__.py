@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from daemon import __version__, config
 from daemon.codes import CODES
 from daemon.errors import ConfigError, CorruptionError, DaemonError
+from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ GOOD: Final = 0
 WRONG: Final = 1
 DAMAGED: Final = os.EX_IOERR
 BAD_CONFIG: Final = os.EX_CONFIG
-ID_HELP: Final = "the whole id, as the page and the rejected file's text show it"
+ID_HELP: Final = "the id, or its last eight digits: they stand behind the ~ of the rejected file"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  - {problem}", file=sys.stderr)
         return BAD_CONFIG
     except CorruptionError as exc:
-        _explain(exc)
+        _explain(exc, options)
         return DAMAGED
     except DaemonError as exc:
-        _explain(exc)
+        _explain(exc, options)
         return WRONG
     except PermissionError as exc:
         print(
@@ -104,6 +105,36 @@ def _parser() -> argparse.ArgumentParser:
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
     release.add_argument("id", metavar="ID", help=ID_HELP)
+    explain = command(
+        "explain", "Say why a number of a scanner's counter never arrived.", _explain_missing
+    )
+    explain.add_argument("hotfolder", metavar="HOTFOLDER", help="the hot folder's name")
+    explain.add_argument("number", metavar="NUMBER", help="the number that is missing")
+    explain.add_argument(
+        "--reason",
+        required=True,
+        metavar="TEXT",
+        help="why; goes into the ledger (1 to 1000 letters)",
+    )
+    explain.add_argument("--subfolder", metavar="NAME", help="if it is missing in several")
+    supersede = command("supersede", "Say that one document stands for a refused one.", _supersede)
+    supersede.add_argument("old", metavar="OLD", help=f"the refused one: {ID_HELP}")
+    supersede.add_argument("new", metavar="NEW", help="the one that stands for it, likewise")
+    arrived = command("arrived", "Did my scan arrive? Show the last scans.", _arrived)
+    which = arrived.add_mutually_exclusive_group()
+    which.add_argument(
+        "name",
+        nargs="?",
+        default="",
+        metavar="NAME-PART",
+        help="a part of the file's name, or digits of its id",
+    )
+    which.add_argument(
+        "--since", default="", metavar="TIME", help="from 14:30 today, or from a day on"
+    )
+    which.add_argument("--batch", default="", metavar="BATCH", help="the scans of one batch")
+    arrived.add_argument("--last", type=int, metavar="N", help="at most so many (default: 20)")
+    arrived.add_argument("--json", action="store_true", help="everything as JSON")
     discard = command(
         "discard", "Give up a refused document; its bytes are kept for a while.", _discard
     )
@@ -148,13 +179,10 @@ def _check(options: argparse.Namespace) -> int:
     loaded = config.load(options.config)
     findings = checkup(loaded, os.environ.get("CREDENTIALS_DIRECTORY"))
     for finding in findings:
-        print(f"  {'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.text}")
+        mark = _word(loaded, "check_ok" if finding.good else "check_bad")
+        print(f"  {mark} {finding.what}: {finding.said(loaded.box.language)}")
     good = all(finding.good for finding in findings)
-    print(
-        "Nothing speaks against it; token, PIN and broker are tried at the start."
-        if good
-        else "Something has to be mended first."
-    )
+    print(_word(loaded, "check_good" if good else "check_wrong"))
     return GOOD if good else BAD_CONFIG
 
 
@@ -166,12 +194,13 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(snapshot, indent=2, ensure_ascii=False))
     else:
-        print(render(snapshot, loaded.box.language), end="")
+        print(render(snapshot, loaded.box.language, loaded.box.timezone), end="")
     return GOOD if snapshot["all_well"] else WRONG
 
 
 def _verify(options: argparse.Namespace) -> int:
     from daemon import certificate, verify  # noqa: PLC0415
+    from daemon.sandbox import Sandbox  # noqa: PLC0415
     from daemon.workers import Worker  # noqa: PLC0415
 
     language = options.language or "en"
@@ -182,8 +211,16 @@ def _verify(options: argparse.Namespace) -> int:
     else:
         trust = certificate.load_pem(options.trust)
 
+    # Not Path.is_file: that raises where a folder on the way may not be entered.
+    there = tuple(str(f.absolute()) for f in options.files if os.path.isfile(f))  # noqa: PTH113
+
     async def look() -> bool:
-        worker = Worker("daemon.verify", place=Path("/"), limits=verify.LIMITS)
+        worker = Worker(
+            "daemon.verify",
+            place=Path("/"),
+            limits=verify.LIMITS,
+            sandbox=Sandbox(read=there),
+        )
         good = True
         try:
             for file in options.files:
@@ -198,15 +235,50 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    released = _ask(options, "release", {"id": options.id})
-    print(f"released: {', '.join(released)}")
+    loaded = config.load(options.config)
+    released = _ask(options, "release", {"id": options.id}, loaded)
+    document = _word(loaded, "released_document")
+    what = ", ".join(document if name == "document" else name for name in released)
+    print(_word(loaded, "released", what=what))
     return GOOD
 
 
 def _discard(options: argparse.Namespace) -> int:
-    _ask(options, "discard", {"id": options.id, "reason": options.reason})
-    print("discarded")
+    loaded = config.load(options.config)
+    given_up = _ask(options, "discard", {"id": options.id, "reason": options.reason}, loaded)
+    print(_word(loaded, "discarded", id=given_up["id"]))
     return GOOD
+
+
+def _explain_missing(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    asked = {key: getattr(options, key) for key in ("hotfolder", "number", "reason")}
+    if options.subfolder is not None:
+        asked["subfolder"] = options.subfolder
+    done = _ask(options, "explain", asked, loaded)
+    print(_word(loaded, "explained", n=str(done["closed"])))
+    return GOOD
+
+
+def _supersede(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    done = _ask(options, "supersede", {"old": options.old, "new": options.new}, loaded)
+    print(_word(loaded, "superseded", **done))
+    return GOOD
+
+
+def _arrived(options: argparse.Namespace) -> int:
+    from daemon.summary import arrived  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    asked = {key: getattr(options, key) for key in ("name", "since", "batch", "last")}
+    answer = _ask(options, "arrived", {key: asked[key] for key in asked if asked[key]}, loaded)
+    if options.json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        print(arrived(answer, loaded.box.language, loaded.box.timezone), end="")
+    found = answer["scans"] or answer["waiting"]
+    return WRONG if (options.name or options.batch) and not found else GOOD
 
 
 def _retry_login(options: argparse.Namespace) -> int:
@@ -229,7 +301,7 @@ def _ledger_verify(options: argparse.Namespace) -> int:
 def _ask(
     options: argparse.Namespace,
     command: str,
-    arguments: dict[str, str],
+    arguments: dict[str, Any],
     loaded: config.Config | None = None,
 ) -> Any:
     from daemon.control import ask  # noqa: PLC0415
@@ -238,11 +310,20 @@ def _ask(
     return ask(loaded.socket, command, arguments)
 
 
-def _explain(exc: DaemonError) -> None:
-    """Say what is wrong, and what to do about it."""
+def _word(loaded: config.Config, key: str, **values: str) -> str:
+    """Return a word in the box's language."""
+    return WORDS[key][LANGUAGES.index(loaded.box.language)].format(**values)
+
+
+def _explain(exc: DaemonError, options: argparse.Namespace) -> None:
+    """Say what is wrong, and what to do about it, in the box's language where it is known."""
     print(f"{exc.code}: {exc.args[0]}", file=sys.stderr)
     if exc.code in CODES:
-        text = CODES[exc.code].en
+        try:
+            language = config.load(options.config).box.language
+        except (ConfigError, OSError):
+            language = "en"
+        text = CODES[exc.code].text(language)
         print(f"{text.sentence} {text.remedy}", file=sys.stderr)
 
 

@@ -6,6 +6,7 @@ left behind. Whether a claim will be a rename or a copy is found out by doing on
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -13,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import certificate
+from daemon import certificate, sandbox
 from daemon.errors import ConfigError, DaemonError
+from daemon.intake import NotNow
+from daemon.intake.bell import Bell
+from daemon.intake.report import is_ours
+from daemon.intake.settle import BLIND_FACTOR, file_system_of, over_network
 from daemon.pinfile import closed_to_others
+from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from daemon.config import Config, HotFolder
 
@@ -29,7 +35,27 @@ class Finding:
 
     what: str
     good: bool
-    text: str
+    word: str
+    """A key of the table of words; what stands in it is in `values`."""
+    values: Mapping[str, object]
+
+    @property
+    def text(self) -> str:
+        """What was found, in English."""
+        return self.said("en")
+
+    def said(self, language: str) -> str:
+        """Say what was found, in a language."""
+        column = LANGUAGES.index(language)
+        values = {
+            name: WORDS[value][column] if name == "why" and isinstance(value, str) else value
+            for name, value in self.values.items()
+        }
+        return WORDS[self.word][column].format(**values)
+
+
+def _found(what: str, good: bool, word: str, **values: object) -> Finding:
+    return Finding(what, good, f"check_{word}", values)
 
 
 def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
@@ -39,13 +65,22 @@ def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
         findings.extend(_hotfolder(config, folder))
     for target in config.targets:
         where = f"[[target]] {target.name}"
-        findings.append(_writable(where, Path(target.path), "the service never makes it itself"))
+        findings.append(_writable(where, Path(target.path), "check_why_target"))
     findings.append(_readable("[hsm] module", Path(config.hsm.module)))
     for key, name in (("chain", config.hsm.chain), ("certificate", config.hsm.certificate)):
         if name:
             findings.append(_certificate(f"[hsm] {key}", Path(name)))
     findings.append(_pin(config, credentials))
+    findings.append(_sandbox())
     return tuple(findings)
+
+
+def _sandbox() -> Finding:
+    """Ask this kernel what it has for page workers; under systemd the unit may allow less."""
+    found = sandbox.offered()
+    if found.missing:
+        return _found("sandbox", False, "not_here", missing=", ".join(found.missing))
+    return _found("sandbox", True, "sandbox", landlock=found.landlock)
 
 
 def _state_dir(config: Config) -> Finding:
@@ -54,28 +89,40 @@ def _state_dir(config: Config) -> Finding:
     if not path.exists():
         parent = next(p for p in path.parents if p.exists())
         if os.access(parent, os.W_OK):
-            return Finding(where, True, f"{path} will be made")
-        return Finding(where, False, f"{path} does not exist and {parent} may not be written")
-    return _writable(where, path, "the service has to own it")
+            return _found(where, True, "will_be_made", path=path)
+        return _found(where, False, "cannot_be_made", path=path, parent=parent)
+    return _writable(where, path, "check_why_state")
 
 
 def _hotfolder(config: Config, folder: HotFolder) -> Iterator[Finding]:
     where = f"[[hotfolder]] {folder.name}"
     path = Path(folder.path)
-    yield (found := _writable(f"{where} path", path, "scanners need it, and so does the service"))
+    yield (found := _writable(f"{where} path", path, "check_why_hotfolder"))
     if found.good:
         yield _rename(f"{where} claim", path, config.state_dir)
-    rejected = Path(folder.rejected)
-    if rejected.parent == path and not rejected.exists():
-        yield Finding(f"{where} rejected", True, f"{rejected} will be made")
-    else:
-        yield _writable(f"{where} rejected", rejected, "copies of refused scans go there")
+        yield _events(f"{where} events", folder)
+    # Not even inside the hot folder is it made: it would hide that a share is not mounted.
+    yield _writable(f"{where} rejected", Path(folder.rejected), "check_why_rejected")
+    if folder.report:
+        yield _report(f"{where} report", Path(folder.report))
+
+
+def _report(where: str, path: Path) -> Finding:
+    found = _writable(where, path.parent, "check_why_report")
+    if not found.good:
+        return found
+    try:
+        if is_ours(path) is not False:
+            return _found(where, True, "path", path=path)
+    except NotNow as exc:
+        return _found(where, False, "trouble", path=path, error=exc.detail)
+    return _found(where, False, "not_ours", path=path)
 
 
 def _rename(where: str, path: Path, state_dir: Path) -> Finding:
     """Try one: a rename is cheap and whole, a copy costs time and twice the room."""
     if not state_dir.is_dir():
-        return Finding(where, True, "rename or copy: known once the state_dir exists")
+        return _found(where, True, "claim_unknown")
     private = path / ".scanseal"
     made = not private.exists()
     name = f".check-{secrets.token_hex(8)}"
@@ -85,10 +132,10 @@ def _rename(where: str, path: Path, state_dir: Path) -> Finding:
         try:
             (private / name).rename(state_dir / name)
         except OSError:
-            return Finding(where, True, "copy (another mount)")
-        return Finding(where, True, "rename")
+            return _found(where, True, "copy")
+        return _found(where, True, "rename")
     except OSError as exc:
-        return Finding(where, False, f"{private}: {exc.strerror}")
+        return _found(where, False, "trouble", path=private, error=exc.strerror)
     finally:
         for left in (private / name, state_dir / name):
             left.unlink(missing_ok=True)
@@ -96,51 +143,69 @@ def _rename(where: str, path: Path, state_dir: Path) -> Finding:
             private.rmdir()
 
 
+def _events(where: str, folder: HotFolder) -> Finding:
+    """Say what is heard of the folder: nothing has to be, for it is looked through all the same."""
+    path = Path(folder.path)
+    kind = file_system_of(path)
+    every = f"{folder.rescan_seconds:g}"
+    if over_network(kind):
+        quiet = f"{folder.settle_seconds * BLIND_FACTOR:g}"
+        return _found(where, True, "no_events_there", kind=kind, every=every, quiet=quiet)
+    bell = Bell(path, lambda: None)
+    try:
+        bell.hang()
+    except OSError as exc:
+        name = errno.errorcode.get(exc.errno or 0, "?")
+        return _found(where, True, "no_events", error=name, every=every)
+    finally:
+        bell.stop()
+    return _found(where, True, "events", kind=kind, every=every)
+
+
 def _writable(where: str, path: Path, why: str) -> Finding:
     if not path.is_dir():
-        return Finding(where, False, f"{path} is no folder ({why})")
+        return _found(where, False, "no_folder", path=path, why=why)
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         mode = f"{path.stat().st_mode & 0o7777:04o}"
-        return Finding(
-            where, False, f"{path} may not be written by uid {os.geteuid()}, mode {mode}"
-        )
-    return Finding(where, True, str(path))
+        return _found(where, False, "closed", path=path, uid=os.geteuid(), mode=mode)
+    return _found(where, True, "path", path=path)
 
 
 def _readable(where: str, path: Path) -> Finding:
     if not os.access(path, os.R_OK):
-        return Finding(where, False, f"{path} cannot be read")
-    return Finding(where, True, str(path))
+        return _found(where, False, "unreadable", path=path)
+    return _found(where, True, "path", path=path)
 
 
 def _certificate(where: str, path: Path) -> Finding:
     try:
         found = certificate.load_pem(path)
     except DaemonError as exc:
-        return Finding(where, False, str(exc.args[0]))
-    return Finding(where, True, f"{path}: {len(found)} certificate{'s'[: len(found) != 1]}")
+        return _found(where, False, "path", path=exc.args[0])
+    word = "certificate" if len(found) == 1 else "certificates"
+    return _found(where, True, word, path=path, n=len(found))
 
 
 def _pin(config: Config, credentials: str | None) -> Finding:
     where = "[hsm] pin"
     if config.hsm.pin.startswith("credential:") and credentials is None:
-        return Finding(where, True, "comes from systemd when the service starts")
+        return _found(where, True, "credential")
     try:
         path = config.pin_file(credentials)
     except ConfigError as exc:
-        return Finding(where, False, exc.problems[0])
+        return _found(where, False, "path", path=exc.problems[0])
     # Its content is the HSM process's alone; what can be seen from outside is said here already.
     try:
         found = path.stat()
     except OSError as exc:
-        return Finding(where, False, f"{path}: {exc.strerror}")
+        return _found(where, False, "trouble", path=path, error=exc.strerror)
     if not stat.S_ISREG(found.st_mode):
-        return Finding(where, False, f"{path} is no regular file")
+        return _found(where, False, "no_file", path=path)
     try:
         acl = os.getxattr(path, "system.posix_acl_access")
     except OSError:
         acl = None
     if not closed_to_others(found.st_mode, acl, os.geteuid()):
         mode = f"{found.st_mode & 0o7777:04o}"
-        return Finding(where, False, f"{path} is open to others, mode {mode}: chmod 0400")
+        return _found(where, False, "open", path=path, mode=mode)
     return _readable(where, path)

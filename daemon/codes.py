@@ -33,6 +33,8 @@ class Code:
     kind: Kind
     en: Text
     de: Text
+    also: Kind | None = None
+    """What a refusal is where a profile accepts what it is about."""
 
     def text(self, language: str) -> Text:
         """Return the text for a person of *language*; English where we have no other."""
@@ -43,7 +45,7 @@ def _load() -> tuple[Code, ...]:
     with (Path(__file__).parent / "codes.toml").open("rb") as file:
         raw = tomllib.load(file)
     return tuple(
-        Code(code, entry["kind"], Text(*entry["en"]), Text(*entry["de"]))
+        Code(code, entry["kind"], Text(*entry["en"]), Text(*entry["de"]), entry.get("also"))
         for code, entry in raw.items()
     )
 
@@ -81,4 +83,6 @@ def markdown() -> str:
                 f"- **{name}** {text.sentence} *{text.remedy}*\n"
                 for name, text in (("en", code.en), ("de", code.de))
             ]
+        if others := sorted(f"`{code.code}`" for code in TABLE if code.also == kind):
+            parts.append(f"\nWhere a profile accepts it, also: {', '.join(others)}.\n")
     return "".join(parts)

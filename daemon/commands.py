@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from daemon import durable, status
+from daemon.arrived import Arrived
 from daemon.document import State, folder_of
 from daemon.errors import PersonNeeded, TransientError
+from daemon.formats import Formats
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from daemon.config import Config
     from daemon.control import Command
+    from daemon.document import Document
     from daemon.lookout import Lookout
     from daemon.parts import Parts
     from daemon.spool import SpoolThread
 
 MAX_REASON = 1000
+COUNTER = re.compile(r"[0-9]{1,12}")
+ABOUT_STATES = frozenset({"nothing-to-release", "not-refused", "not-a-successor"})
 
 
 class Commands:
@@ -48,11 +54,14 @@ class Commands:
             "status": status_of(self._lookout),
             "release": self._release,
             "discard": self._discard,
+            "supersede": self._supersede,
+            "explain": self._explain,
+            "arrived": Arrived(self._config, self._parts, self._clock).answer,
             "hsm-retry-login": self._retry_login,
         }
 
     async def _release(self, arguments: Mapping[str, Any], person: str) -> list[str]:
-        document = await self._spool(Spool.known, str(arguments.get("id")))
+        document = await self._spool(Spool.named, str(arguments.get("id")))
         if document.state is State.HELD:
             folder = folder_of(self._config.documents, document.id)
             try:
@@ -63,20 +72,68 @@ class Commands:
                 raise PersonNeeded(
                     "own-copy-damaged", f"{document.id}: sealed.pdf is not as it was committed"
                 )
-        released = await self._spool(Spool.release, document.id, person, self._clock())
+        with self._in_words(document):
+            released = await self._spool(Spool.release, document.id, person, self._clock())
         if self._parts.turns is not None:
             self._parts.turns.wake()
         if self._parts.sync is not None:
             self._parts.sync.wake()
+        self._see_to_the_copies()
         return list(released)
 
-    async def _discard(self, arguments: Mapping[str, Any], person: str) -> str:
+    async def _discard(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
         reason = str(arguments.get("reason", "")).strip()
         if not reason or len(reason) > MAX_REASON:
-            raise PersonNeeded("reason-missing", f"a reason of 1 to {MAX_REASON} letters is needed")
-        document_id = str(arguments.get("id"))
-        document = await self._spool(Spool.discard, document_id, person, reason, self._clock())
-        return document.state
+            raise PersonNeeded("reason-missing", f"--reason: 1 - {MAX_REASON}")
+        named = await self._spool(Spool.named, str(arguments.get("id")))
+        with self._in_words(named):
+            await self._spool(Spool.discard, named.id, person, reason, self._clock())
+        self._see_to_the_copies()
+        return {"id": named.id}
+
+    async def _explain(self, arguments: Mapping[str, Any], person: str) -> dict[str, int]:
+        reason = str(arguments.get("reason", "")).strip()
+        if not reason or len(reason) > MAX_REASON:
+            raise PersonNeeded("reason-missing", f"--reason: 1 - {MAX_REASON}")
+        number = str(arguments.get("number", ""))
+        if not COUNTER.fullmatch(number):
+            raise PersonNeeded("not-missing", repr(number))
+        subfolder = arguments.get("subfolder")
+        closed = await self._spool(
+            Spool.explain,
+            str(arguments.get("hotfolder")),
+            int(number),
+            None if subfolder is None else str(subfolder),
+            person,
+            reason,
+            self._clock(),
+        )
+        return {"closed": closed}
+
+    async def _supersede(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
+        old = await self._spool(Spool.named, str(arguments.get("old")))
+        new = await self._spool(Spool.named, str(arguments.get("new")))
+        with self._in_words(old, new):
+            await self._spool(Spool.supersede, old.id, new.id, person, self._clock())
+        self._see_to_the_copies()
+        return {"old": old.id, "new": new.id}
+
+    @contextlib.contextmanager
+    def _in_words(self, *documents: Document) -> Iterator[None]:
+        """Say in the box's language in which state the documents of a refusal are."""
+        try:
+            yield
+        except PersonNeeded as exc:
+            if exc.code not in ABOUT_STATES:
+                raise
+            formats = Formats(self._config.box.language, self._config.box.timezone, self._clock())
+            said = [f"{d.id} ({formats.word(f'document_{d.state}')})" for d in documents]
+            raise PersonNeeded(exc.code, ", ".join(said)) from None
+
+    def _see_to_the_copies(self) -> None:
+        """Let what lies in `rejected` follow at once."""
+        for intake in self._parts.intakes:
+            intake.copies_due()
 
     async def _retry_login(self, _: Mapping[str, Any], person: str) -> dict[str, str]:
         keeper = self._parts.token_keeper

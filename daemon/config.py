@@ -192,6 +192,7 @@ def _together(
         if role not in roles and roles <= set(Role):
             yield f"[[target]] none has role = '{role}': a document needs a DMS and an archive"
     yield from _places(box, folders, receivers)
+    yield from _reports(box, folders, receivers)
 
 
 def _places(
@@ -214,6 +215,26 @@ def _places(
                 yield (
                     f"[[hotfolder]] {folder.name}: rejected: must not overlap with {where}"
                     f" ({folder.rejected!r} and {place!r})"
+                )
+
+
+def _reports(
+    box: Box | None, folders: list[HotFolder], receivers: list[TargetSection]
+) -> Iterator[str]:
+    """Yield which reports lie where they must not: each may be in its own hot folder only."""
+    places = [("[box] state_dir", box.state_dir, "")] if box else []
+    places += [(f"[[target]] {t.name}: path", t.path, "") for t in receivers]
+    for folder in folders:
+        where = f"[[hotfolder]] {folder.name}:"
+        places += [(f"{where} path", folder.path, folder.name)]
+        places += [(f"{where} rejected", folder.rejected, folder.name)]
+        places += [(f"{where} report", folder.report, folder.name)] if folder.report else []
+    for folder in folders:
+        for where, place, owner in places:
+            if folder.report and owner != folder.name and _overlap(folder.report, place):
+                yield (
+                    f"[[hotfolder]] {folder.name}: report: must not overlap with {where}"
+                    f" ({folder.report!r} and {place!r})"
                 )
 
 

@@ -16,7 +16,9 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from daemon.findings import ENVELOPE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +112,16 @@ class PaperEvent(StrEnum):
     DESTROY = "destroy"
 
 
+class Copy(StrEnum):
+    """Where the copy of a refused document is, for the person at the scanner."""
+
+    NONE = ""
+    DUE = "due"
+    THERE = "there"
+    LEAVING = "leaving"
+    """It has to go: its document is refused no longer."""
+
+
 class Role(StrEnum):
     """What a target is for: the DMS gets the sealed file, the archive everything."""
 
@@ -152,15 +164,65 @@ class Arrival:
     inode: int
     digest: Digest
     kind: str
-    """pdf, tiff, jpeg, png, or bin for what we could not identify."""
+    """pdf, tiff, jpeg, png, jp2, or bin for what we could not identify."""
     claimed_at: datetime
     clock: str
     """`sure` or `unsure`: what the clock gate said at the claim."""
+    subfolder: bytes = b""
+    """Where in the hot folder it lay, as a relative path; b"": in the hot folder itself. Personal."""
+    awaits: str = ""
+    """What has to be known of it before it is sealed: `sidecar` or `describing`; "": nothing."""
 
     @property
     def captured_at(self) -> datetime:
         """The file's own time of last change; a client may set any, we can write some."""
         return datetime.fromtimestamp(min(max(self.mtime_ns / 1e9, 0.0), LATEST_SECONDS), UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kin:
+    """What a new scan has to do with refused ones of its hot folder."""
+
+    supersedes: tuple[str, ...] = ()
+    """Ids of those that it stands for."""
+    how: str = ""
+    """What says so: `digest` or `copy-name`."""
+    resembles: str = ""
+    """The id of one that it may stand for: a person decides."""
+
+
+STRANGER: Final = Kin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What came with a scan beside its bytes: from its sidecar, its name and its folder.
+
+    Operator, batch, number and subfolder are personal: they never reach MQTT, the
+    journal, the metrics, an alarm or the page.
+    """
+
+    operator: str = ""
+    source: str = ""
+    """What named the operator: `sidecar` or `name`."""
+    batch: str = ""
+    number: str = ""
+    pages: int = 0
+    """How many pages were announced; 0: nothing was."""
+    counter: int = -1
+    """The scanner's own counter; -1: it has said none."""
+    digits: int = 0
+    """With how many digits it is written."""
+    subfolder: str = ""
+    sidecar: str = ""
+    """The SHA-256 of the sidecar that was taken along."""
+    remarks: tuple[str, ...] = ()
+    """Codes of findings from before it was sealed."""
+    known: bool = True
+    """False as long as the sidecar is owed, or nobody could read it or the name."""
+
+
+UNDESCRIBED: Final = Described()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +260,25 @@ class Document:
     sealed_at: datetime | None = None
     ledger_hash: str = ""
     """The newest ledger hash at the time of sealing, as the transfer note carries it."""
+    copy: Copy = Copy.NONE
+    copy_until: datetime | None = None
+    """Until when the copy stays in `rejected`, as its text says."""
+    superseded_by: str = ""
+    """The id of the document that stands for this one."""
+    resembles: str = ""
+    """The id of a refused document that this one may stand for: a person decides."""
+    described: Described = UNDESCRIBED
+    finding_pages: tuple[str, ...] = ()
+    """Which pages a finding is about, as `findings.places` writes it."""
+    pages_digest: Digest | None = None
+    """Of all page images in their order; None where pages are more than images."""
+    duplicate_of: str = ""
+    """The id of an earlier document of the same bytes, or the same page images."""
+
+    @property
+    def enveloped(self) -> bool:
+        """Whether a cover page was sealed in its place."""
+        return ENVELOPE in self.findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
     manifest.json                            their digests, times, findings, the newest ledger hash
     manifest.p7s                             a detached CMS over manifest.json
 
+The DMS gets the sealed file; with a cover page it gets the original as well.
 Made once, when a document is frozen, before any delivery exists.
 """
 
@@ -43,6 +44,8 @@ def manifest(
             "clock": document.clock,
             "images": document.images,
             "findings": list(document.findings),
+            "finding_pages": list(document.finding_pages),
+            "duplicate_of": document.duplicate_of or None,
             "parts": parts_json(parts),
             "ledger": {"seq": head.seq, "hash": head.hash},
         }
@@ -60,6 +63,15 @@ def sealed_parts(document: Document) -> tuple[Part, ...]:
         Part(role="sealed", file="sealed.pdf", digest=document.sealed, size=document.sealed_size),
         Part(role="note", file="note.xml", digest=document.note, size=document.note_size),
     )
+
+
+def for_dms(document: Document, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return which of the *parts* the DMS gets: the sealed file, and what that only stands for.
+
+    The original comes first: once the sealed file is there, so is all that it names (I4).
+    """
+    roles = {"original", "sealed"} if document.enveloped else {"sealed"}
+    return tuple(part for part in parts if part.role in roles)
 
 
 def part(role: str, file: str, data: bytes) -> Part:

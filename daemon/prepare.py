@@ -1,7 +1,9 @@
 """The page worker: looks at a scan, makes it ready for its seal, and compares afterwards.
 
     prepare    original ──▶ one PDF with an empty signature, and where its gap is
+    cover      what is known of an original ──▶ a page that stands for it, likewise
     readback   sealed file + original ──▶ what the file says of its seal; the pages are the same
+    describe   sidecar or file name ──▶ what they say about the scan
 
 Runs as `python -I -m daemon.prepare` and never in the main process, which takes
 only the values below from here: the parsers are imported by the tasks. Nothing
@@ -10,11 +12,12 @@ here reaches the token, the database or the network.
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import errno
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +27,12 @@ from daemon.child import serve
 from daemon.document import Digest, utc_text, utc_time
 from daemon.errors import Refused, TransientError
 from daemon.magic import HEAD, identify
+from daemon.slip import Slip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from daemon.pages.signature import EmptySignature
 
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
@@ -39,11 +45,15 @@ class Prepared:
     """A file that lacks nothing but the CMS in its gap."""
 
     kind: str
-    """pdf, tiff, jpeg or png: what the original is."""
+    """pdf, tiff, jpeg, png or jp2: what the original is."""
     images: int
     """Pages of the file, which are the images (Abbilder) of the scan."""
     findings: tuple[str, ...]
     """All that the note in the file says, those included that it came with."""
+    finding_pages: tuple[str, ...]
+    """Which pages they are about, as `findings.places` writes it."""
+    pages_digest: Digest | None
+    """Of all page images in their order, where pages are images and nothing else."""
     transcoded: bool
     """Whether a stream of the scan could not be carried over as it was."""
     gap_start: int
@@ -69,6 +79,13 @@ class ReadBack:
     """DocMDP; 0 if the file is not certified."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a sidecar or a name says; None is a name that does not fit its pattern."""
+
+    slip: Slip | None
+
+
 def prepare(argument: dict[str, Any]) -> dict[str, Any]:
     """Write the file that is to be sealed to `target`, which must not exist; see Prepared.
 
@@ -76,41 +93,38 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
     there is no target.
     """
     from daemon.pages import wrap  # noqa: PLC0415 (never in the main process)
-    from daemon.pages.signature import EmptySignature  # noqa: PLC0415
+    from daemon.pages.remarks import Wanted  # noqa: PLC0415
 
     note = transfernote.from_json(argument["note"])
-    empty = EmptySignature(
-        reserve=argument["reserve"],
-        permissions=argument["permissions"],
-        sealed_at=utc_time(note.sealed_at),
-        name=argument["name"],
-        reason=argument["reason"],
-    )
     source = argument["source"]
     with _place_in_order():
         kind = _kind(source)
-        fd = os.open(argument["target"], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
+        with _target(argument["target"]) as fd:
             done = wrap.written(
                 source,
                 kind,
                 fd,
-                empty,
+                _empty_signature(argument, note),
                 note,
-                limits=wrap.Limits(argument["max_pages"], argument["max_pixels"]),
+                limits=wrap.Limits(
+                    argument["max_pages"], argument["max_pixels"], argument["max_nesting"]
+                ),
+                policies=argument["policies"],
+                wanted=Wanted(
+                    min_dpi=argument["min_dpi"],
+                    colour=argument["colour"] == "wanted",
+                    announced=argument["announced"],
+                    max_pixels=argument["max_pixels"],
+                ),
                 now=lambda: utc_text(datetime.now(UTC)),
             )
-        except BaseException:
-            with suppress(OSError):
-                Path(argument["target"]).unlink()
-            raise
-        finally:
-            os.close(fd)
-    return asdict(
+    return _as_json(
         Prepared(
             kind=kind,
             images=done.note.images,
             findings=done.note.findings,
+            finding_pages=done.note.finding_pages,
+            pages_digest=done.digest,
             transcoded=done.transcoded,
             gap_start=done.gap.start,
             gap_end=done.gap.end,
@@ -120,9 +134,37 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def cover(argument: dict[str, Any]) -> dict[str, Any]:
+    """Write the page that stands for a scan to `target`, which must not exist; see Prepared.
+
+    What it says comes from the `note` alone, and from the `code` that says why: the
+    scan itself is not opened.
+    """
+    from daemon.pages import cover as page  # noqa: PLC0415 (never in the main process)
+
+    note = transfernote.from_json(argument["note"])
+    with _place_in_order(), _target(argument["target"]) as fd:
+        gap = page.written(fd, _empty_signature(argument, note), note, argument["code"])
+    return _as_json(
+        Prepared(
+            kind=note.original_kind,
+            images=1,
+            findings=note.findings,
+            finding_pages=(),
+            pages_digest=None,
+            transcoded=False,
+            gap_start=gap.start,
+            gap_end=gap.end,
+            size=gap.size,
+            checked_at=note.checked_at,
+        )
+    )
+
+
 def readback(argument: dict[str, Any]) -> dict[str, Any]:
     """Compare the file at `sealed` with the `original` of this `kind`; see ReadBack.
 
+    With a `code` it has to be the page that stands for the original, as `note` describes it.
     Raise PermanentError: `seal-invalid` if the file says something else of its
     signature than it has to, `pages-differ` if it shows anything else than the original.
     """
@@ -131,7 +173,13 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
     path, original, kind = argument["sealed"], argument["original"], argument["kind"]
     with _place_in_order(), sealed.opened(path) as pdf:
         signature = sealed.signature_of(pdf, path)
-        if kind == "pdf":
+        if argument.get("code"):
+            from daemon.pages import covered  # noqa: PLC0415 (rare, and Pillow)
+
+            note = transfernote.from_json(argument["note"])
+            covered.same(pdf, signature.field, note, argument["code"])
+            images, compared = 1, "pixels"
+        elif kind == "pdf":
             with inspect.original(original) as source:
                 images = graphs.same(source, pdf, signature.field)
             compared = "streams"
@@ -148,7 +196,52 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
         compared=compared,
         permissions=signature.permissions,
     )
-    return asdict(found) | {"contents": found.contents.hex}
+    return _as_json(found)
+
+
+def describe(argument: dict[str, Any]) -> dict[str, Any]:
+    """Read the `sidecar` (base64) of this `kind`, or the `name` (hex) by a `pattern`; see Said.
+
+    Raise Refused `sidecar-damaged` with the place that is wrong.
+    """
+    from daemon.pages import filename, sidecar  # noqa: PLC0415
+
+    if "sidecar" in argument:
+        content = base64.b64decode(argument["sidecar"])
+        return asdict(Said(slip=sidecar.read(content, argument["kind"])))
+    return asdict(Said(slip=filename.read(bytes.fromhex(argument["name"]), argument["pattern"])))
+
+
+def _empty_signature(argument: dict[str, Any], note: transfernote.TransferNote) -> EmptySignature:
+    from daemon.pages.signature import EmptySignature  # noqa: PLC0415
+
+    return EmptySignature(
+        reserve=argument["reserve"],
+        permissions=argument["permissions"],
+        sealed_at=utc_time(note.sealed_at),
+        name=argument["name"],
+        reason=argument["reason"],
+    )
+
+
+@contextmanager
+def _target(path: str) -> Iterator[int]:
+    """Make the file at *path*, which must not exist; if anything goes wrong, there is none."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    except BaseException:
+        with suppress(OSError):
+            Path(path).unlink()
+        raise
+    finally:
+        os.close(fd)
+
+
+def _as_json(value: Prepared | ReadBack) -> dict[str, Any]:
+    """Return the fields of *value*; a digest by its digits."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: item.hex if isinstance(item, Digest) else item for name, item in found.items()}
 
 
 def _kind(source: str) -> str:
@@ -158,7 +251,7 @@ def _kind(source: str) -> str:
         raise Refused("file-empty", "the file has no bytes")
     kind = identify(head)
     if not kind:
-        raise Refused("format-unknown", "the file is no PDF, TIFF, JPEG or PNG")
+        raise Refused("format-unknown", "the file is no PDF, TIFF, JPEG, PNG or JPEG 2000")
     return kind
 
 
@@ -193,4 +286,4 @@ if __name__ == "__main__":
     import daemon.pages.graphs
     import daemon.pages.wrap  # noqa: F401 (before the first document waits for it)
 
-    serve({"prepare": prepare, "readback": readback})
+    serve({"prepare": prepare, "cover": cover, "readback": readback, "describe": describe})

@@ -31,6 +31,13 @@ OPEN: Final = "state IN (" + ",".join(f"'{state}'" for state in OPEN_STATES) + "
 """SQLite uses a partial index only where a query repeats its condition word for word."""
 UNDERWAY: Final = "state IN ('pending','sending')"
 """Likewise, for deliveries that a target has not answered."""
+REFUSED: Final = "state = 'refused'"
+COPY_WORK: Final = "copy IN ('due','leaving')"
+COPY_THERE: Final = "copy = 'there'"
+SUPERSEDED: Final = "superseded_by != ''"
+PAGED: Final = "pages_digest != ''"
+BATCH: Final = "json_extract(described, '$.batch')"
+"""Likewise, for what is refused, its copies, what others stand for, and batches."""
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -61,10 +68,26 @@ def _first(db: sqlite_utils.Database) -> None:
             "checked_at": str,
             "sealed_at": str,
             "ledger_hash": str,
-            "copy_due": int,
+            "copy": str,
+            "copy_until": str,
+            "superseded_by": str,
+            "resembles": str,
+            "described": str,
+            "finding_pages": str,
+            "pages_digest": str,
+            "duplicate_of": str,
         },
         pk="id",
         not_null={"id", "state", "digest", "size", "step", "tries", "code"},
+        defaults={
+            "copy": "",
+            "superseded_by": "",
+            "resembles": "",
+            "described": "{}",
+            "finding_pages": "[]",
+            "pages_digest": "",
+            "duplicate_of": "",
+        },
     )
     db.table("delivery").create(
         {
@@ -95,13 +118,41 @@ def _first(db: sqlite_utils.Database) -> None:
     db.table("login").create(
         {"serial": str, "unresolved": int, "rejected": int, "permitted": int}, pk="serial"
     )
+    # A scanner's counter, by hot folder and subfolder: counting.py says what it means.
+    db.table("counter").create(
+        {"hotfolder": str, "series": str, "state": str},
+        pk=("hotfolder", "series"),
+        not_null={"state"},
+    )
+    db.table("missing").create(
+        {
+            "hotfolder": str,
+            "series": str,
+            "run": int,
+            "number": int,
+            "digits": int,
+            "jumped_from": int,
+            "noticed_at": str,
+            "due_at": str,
+        },
+        pk=("hotfolder", "series", "run", "number"),
+        not_null={"digits", "jumped_from", "noticed_at", "due_at"},
+    )
     # Counts are kept in the transactions that change them: a million rows are never counted.
     db.table("tally").create({"kind": str, "state": str, "n": int}, pk=("kind", "state"))
     for statement in (
         # What is open is found at once, however much is at rest.
         f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
         "CREATE INDEX document_step ON document(step) WHERE step != ''",
-        "CREATE INDEX document_copy ON document(copy_due) WHERE copy_due = 1",
+        f"CREATE INDEX document_copy ON document(hotfolder, id) WHERE {COPY_WORK}",
+        f"CREATE INDEX document_copy_until ON document(hotfolder, copy_until) WHERE {COPY_THERE}",
+        "CREATE INDEX document_hotfolder ON document(hotfolder, id)",
+        f"CREATE INDEX document_refused ON document(hotfolder, id) WHERE {REFUSED}",
+        f"CREATE INDEX document_refused_digest ON document(hotfolder, digest) WHERE {REFUSED}",
+        f"CREATE INDEX document_superseded ON document(superseded_by) WHERE {SUPERSEDED}",
+        "CREATE INDEX document_digest ON document(digest, id)",
+        f"CREATE INDEX document_pages ON document(pages_digest, id) WHERE {PAGED}",
+        f"CREATE INDEX document_batch ON document({BATCH}) WHERE {BATCH} IS NOT NULL",
         f"CREATE INDEX delivery_due ON delivery(target, state, due_at) WHERE {UNDERWAY}",
         "CREATE INDEX delivery_done ON delivery(target, changed_at) WHERE state = 'delivered'",
         "CREATE INDEX delivery_step ON delivery(step) WHERE step != ''",

@@ -3,7 +3,8 @@
 One document, one seal, in the order that a kill at any point leaves harmless:
 
     begin    the step is committed: a document that kills us is known by name
-    prepare  (page worker) one rewrite with an empty signature, in work/out
+    prepare  (page worker) one rewrite with an empty signature, in work/out; where the
+             profile wants an envelope for what is refused, a cover page instead
     digest   all bytes but the gap; the token signs the signed attributes
     splice   the CMS into the gap; fsync; rename to sealed.pdf; fsync the folder
     read     the file again, from disk: ByteRange, digest and signature from what
@@ -19,11 +20,7 @@ counts against its document, the HSM's never does (I8).
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
-import re
-import secrets
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -31,38 +28,28 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from daemon import __version__, certificate, cms, durable, gap, ledger, transfernote
 from daemon import manifest as manifests
 from daemon.document import Digest, Document, Part, Role, folder_of, utc_text, utc_time
-from daemon.errors import PermanentError, TransientError, WorkerDied
+from daemon.errors import PermanentError, Refused, TransientError, WorkerDied
+from daemon.findings import DUPLICATE_CONTENT, DUPLICATE_PAGES
 from daemon.magic import extension
-from daemon.prepare import Prepared, ReadBack
+from daemon.pages import policy
+from daemon.pagetasks import PageTasks, more_seconds
 from daemon.spool import Spool
-from daemon.workers import typed
+from daemon.workplace import OWN_COPY_DAMAGED, Workplace, own_copy, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from pathlib import Path
 
     from daemon.config import Config
+    from daemon.prepare import Prepared
     from daemon.spool import SpoolThread
     from daemon.workers import Workers
 
 S = TypeVar("S")
 T = TypeVar("T")
-RESERVE = 16384
-"""Bytes of CMS that the gap holds: room for a time-stamp token in the same revision."""
-MAX_PIXELS = 250_000_000
-"""Of one image: a sheet of A0 at 300 dpi has 140 million."""
 SICK = "seal-invalid"
 """A seal that does not verify after it was written: nothing with this code is ever committed."""
-OWN_COPY_DAMAGED = "own-copy-damaged"
-OUR_OWN = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-)
-"""The box has run out of something: no document's fault. It goes up; a full disk is waited out."""
-CODE = re.compile(r"[a-z][a-z0-9-]{0,63}")
-MOST_FINDINGS = 32
-BASE_SECONDS = 60.0
-"""What a page worker may take for a small document; a large one gets a second per MB more."""
 
 
 class SealingKey(Protocol):
@@ -81,25 +68,24 @@ class SealingKey(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Places:
-    """Where one attempt works; the names hold id, attempt and a random part."""
+class _Ready:
+    """What is to be sealed, and what its note says."""
 
-    source: Path
-    """The original, for the page worker."""
-    output: Path
-    """What the page worker writes."""
-    reading: Path
-    """The sealed file, for the page worker that compares."""
+    prepared: Prepared
+    note: transfernote.TransferNote
+    twin: str
+    """The id of the earlier document that is the same, if there is one."""
+    code: str = ""
+    """Why it is a cover page; "" if it is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sealed:
     """What one seal came to."""
 
-    prepared: Prepared
+    ready: _Ready
     sealed: Part
     note: Part
-    findings: tuple[str, ...]
     certificate: Digest
 
 
@@ -120,10 +106,12 @@ class Sealer:
         self._spool = spool
         self._pages = pages
         self._clock = clock
+        self._in_work: dict[str, Digest] = {}
+        """The page images of each document that is being sealed and has no row to find them by."""
 
     def seconds(self, document: Document) -> float:
         """Return how long one call of a page worker may take for *document*."""
-        return BASE_SECONDS + document.size / 1e6
+        return self._config.limits.wall_seconds + more_seconds(self._config, document)
 
     async def seal(self, document: Document, key: SealingKey) -> Document:
         """Take a CLAIMED document to FROZEN, or to where it has to go instead.
@@ -136,15 +124,10 @@ class Sealer:
             reason = f"{document.size} bytes, the profile allows {limit_mb} MB"
             return await self._spool(Spool.refuse, document, "too-large", reason, self._clock())
         head = await self._spool(Spool.begin, document, "seal", self._clock())
-        mark = f"{document.id}.{document.tries}.{secrets.token_hex(8)}"
-        places = _Places(
-            source=self._config.work_in / f"{mark}.original",
-            output=self._config.work_out / f"{mark}.prepared",
-            reading=self._config.work_in / f"{mark}.sealed",
-        )
+        place = Workplace.of(self._config, document)
         sealed_at = self._clock()
         try:
-            sealed = await self._seal(document, key, head, places, sealed_at)
+            sealed = await self._seal(document, key, head, place, sealed_at)
         except PermanentError as exc:
             if exc.code == SICK:
                 # The token or the disk, most likely; counted, in case it is the document after all.
@@ -152,31 +135,17 @@ class Sealer:
                 raise TransientError(exc.code, str(exc.args[0])) from exc
             reason = str(exc.args[0])
             return await self._spool(Spool.refuse, document, exc.code, reason, self._clock())
-        except WorkerDied:
-            return await self._spool(Spool.crashed, document, self._clock())
+        except WorkerDied as exc:
+            why = str(exc.args[0])
+            return await self._spool(Spool.crashed, document, self._clock(), why)
         except TransientError:
             await self._spool(Spool.give_back, document, self._clock())
             raise
+        else:
+            document = await self._commit(document, head, sealed, sealed_at)
         finally:
-            for path in (places.source, places.output, places.reading):
-                path.unlink(missing_ok=True)
-        facts = {
-            "kind": sealed.prepared.kind,
-            "images": sealed.prepared.images,
-            "findings": list(sealed.findings),
-            "ledger_hash": head.hash,
-            "certificate_sha256": str(sealed.certificate),
-        }
-        document = await self._spool(
-            Spool.seal,
-            document,
-            sealed.sealed,
-            sealed.note,
-            facts,
-            utc_time(sealed.prepared.checked_at),
-            sealed_at,
-            self._clock(),
-        )
+            self._in_work.pop(document.id, None)
+            place.clear()
         return await self._freeze(document, key)
 
     async def freeze(self, document: Document, key: SealingKey) -> Document:
@@ -197,95 +166,145 @@ class Sealer:
         document: Document,
         key: SealingKey,
         head: ledger.Head,
-        places: _Places,
+        place: Workplace,
         sealed_at: datetime,
     ) -> _Sealed:
-        await asyncio.to_thread(self._lend, document, places.source)
+        await asyncio.to_thread(place.lend, self.original(document))
         template = key.template
+        tasks = PageTasks(self._config, self._pages, document, place)
+        twin = await self._spool(Spool.same_bytes, document)
         note = self._note(document, key, head, sealed_at)
-        profile = self._config.profiles[document.profile]
-        seconds = self.seconds(document)
-        prepare = self._pages.call(
-            "prepare",
-            {
-                "source": str(places.source),
-                "target": str(places.output),
-                "max_pages": profile.max_pages,
-                "max_pixels": MAX_PIXELS,
-                "reserve": RESERVE,
-                "permissions": self._config.seal.permissions,
-                "note": transfernote.as_json(note),
-                "name": self._config.box.organisation,
-                "reason": profile.procedure,
-            },
-            seconds=seconds,
-        )
-        # While the worker parses, the original is read here: it has to be what was claimed.
-        reply, _ = await _beside(prepare, partial(self._still_as_claimed, document))
-        prepared = _plausible(typed(Prepared, reply), profile.max_pages)
+        if twin:
+            note = transfernote.found(note, DUPLICATE_CONTENT)
+        ready = await self._ready(document, tasks, place, note, twin)
+        prepared = ready.prepared
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
-        digest = await asyncio.to_thread(_digest_output, places.output, hole)
+        digest = await asyncio.to_thread(place.digest_output, hole)
         attributes = cms.signed_attributes(template, digest)
         seal = cms.assemble(template, attributes, await key.sign(attributes))
-        note = transfernote.completed(note, prepared.images, prepared.findings, prepared.checked_at)
-        xml = transfernote.as_xml(note)
-        await asyncio.to_thread(self._place, document, places, hole, seal, xml)
-        readback = self._pages.call(
-            "readback",
-            {
-                "sealed": str(places.reading),
-                "original": str(places.source),
-                "kind": prepared.kind,
-                "max_pixels": MAX_PIXELS,
-            },
-            seconds=seconds,
-        )
+        xml = transfernote.as_xml(ready.note)
+        await asyncio.to_thread(self._place, document, place, hole, seal, xml)
         sealed = self.folder(document) / "sealed.pdf"
-        reply, seen = await _beside(readback, partial(gap.look, sealed, hole))
-        found = typed(ReadBack, reply)
+        compare = tasks.compare(ready.note, ready.code)
+        found, seen = await _beside(compare, partial(gap.look, sealed, hole))
         gap.agree(seen, hole, found.byte_range, found.contents)
         # Both: what is in the file is a good seal, and it is the one that was made.
         cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
         if seen.signed != digest or found.images != prepared.images:
             raise PermanentError(SICK, "the file on disk is not the one that was signed")
         return _Sealed(
-            prepared=prepared,
+            ready=ready,
             sealed=gap.part_of(seen),
             note=manifests.part("note", "note.xml", xml),
-            findings=note.findings,
             certificate=Digest.of(template.certificate),
         )
 
-    def _lend(self, document: Document, source: Path) -> None:
-        """Let a page worker read the original for as long as its task runs."""
-        with _own_copy():
-            durable.link_or_copy(self.original(document), source)
+    async def _ready(
+        self,
+        document: Document,
+        tasks: PageTasks,
+        place: Workplace,
+        note: transfernote.TransferNote,
+        twin: str,
+    ) -> _Ready:
+        """Have the file made that is to be sealed, with all that its note has to say."""
+        check = partial(self._still_as_claimed, document)
+        try:
+            # While the worker parses, the original is read here: it has to be what was claimed.
+            prepared, _ = await _beside(tasks.prepare(note), check)
+        except Refused as exc:
+            policies = self._config.profiles[document.profile].policies
+            if policies.get(exc.code) != policy.ENVELOPE:
+                raise
+            note = transfernote.enveloped(note, exc.code)
+            prepared = await tasks.cover(note, exc.code)
+            return _Ready(prepared=prepared, note=note, twin=twin, code=exc.code)
+        if prepared.pages_digest is not None and not twin:
+            twin = await self._same_pages(document, prepared.pages_digest)
+            if twin:
+                # Known only now, and it has to stand in the file: rare enough to do it again.
+                note = transfernote.found(note, DUPLICATE_PAGES)
+                remove(place.output)
+                prepared = await tasks.prepare(note)
+        note = transfernote.completed(
+            note,
+            prepared.images,
+            prepared.findings,
+            prepared.checked_at,
+            prepared.finding_pages,
+        )
+        return _Ready(prepared=prepared, note=note, twin=twin)
+
+    async def _same_pages(self, document: Document, digest: Digest) -> str:
+        """Return the id of another document with the same page images, or ""."""
+        # Those in work have it in no row yet: whichever comes second finds the other here.
+        for other, its in self._in_work.items():
+            if its == digest and other != document.id:
+                return other
+        self._in_work[document.id] = digest
+        return await self._spool(Spool.same_pages, document, digest)
+
+    async def _commit(
+        self, document: Document, head: ledger.Head, sealed: _Sealed, sealed_at: datetime
+    ) -> Document:
+        """Commit the seal, with all that was found out about the document."""
+        ready, note = sealed.ready, sealed.ready.note
+        facts = {
+            "kind": document.kind,
+            "images": note.images,
+            "findings": list(note.findings),
+            "ledger_hash": head.hash,
+            "certificate_sha256": str(sealed.certificate),
+        }
+        if note.finding_pages:
+            facts["finding_pages"] = list(note.finding_pages)
+        if ready.prepared.pages_digest is not None:
+            facts["pages_sha256"] = str(ready.prepared.pages_digest)
+        if ready.twin:
+            facts["duplicate_of"] = ready.twin
+        return await self._spool(
+            Spool.seal,
+            document,
+            sealed.sealed,
+            sealed.note,
+            facts,
+            utc_time(note.checked_at) if note.checked_at else None,
+            sealed_at,
+            self._clock(),
+        )
 
     def _still_as_claimed(self, document: Document) -> None:
         """Raise `own-copy-damaged` if the original is not what was claimed (I12)."""
-        with _own_copy():
+        with own_copy():
             found = durable.digest_of(self.original(document))
         if found != (document.digest, document.size):
             raise PermanentError(OWN_COPY_DAMAGED, "the original is not what was claimed")
 
     def _place(
-        self, document: Document, places: _Places, hole: gap.Gap, seal: bytes, xml: bytes
+        self, document: Document, place: Workplace, hole: gap.Gap, seal: bytes, xml: bytes
     ) -> None:
         sealed = self.folder(document) / "sealed.pdf"
         durable.write_unsynced(sealed.with_name("note.xml"), xml)
-        gap.splice(places.output, hole, seal, sealed)
-        durable.link_or_copy(sealed, places.reading)
+        gap.splice(place.output, hole, seal, sealed)
+        durable.link_or_copy(sealed, place.reading)
 
     def _note(
         self, document: Document, key: SealingKey, head: ledger.Head, sealed_at: datetime
     ) -> transfernote.TransferNote:
         profile = self._config.profiles[document.profile]
         facts = certificate.describe(key.template.certificate, sealed_at)
+        said = document.described
         return transfernote.TransferNote(
             document=document.id,
             box=self._config.box.name,
             box_id=self._box_id,
             organisation=self._config.box.organisation,
+            creator=said.operator or transfernote.UNKNOWN,
+            creator_source=said.source,
+            batch=said.batch,
+            number=said.number,
+            images_expected=said.pages,
+            findings=said.remarks,
             procedure=profile.procedure,
             daemon=f"Scanseal {__version__}",
             device=f"hot folder {document.hotfolder}",
@@ -324,24 +343,12 @@ class Sealer:
             manifests.part("manifest", "manifest.json", manifest),
             manifests.part("manifest-seal", "manifest.p7s", seal),
         )
-        dms = tuple(part for part in parts if part.role == "sealed")
+        dms = manifests.for_dms(document, parts)
         deliveries = [
             (target.name, Role(target.role), dms if target.role == Role.DMS else archive)
             for target in self._config.targets
         ]
         return await self._spool(Spool.freeze, document, deliveries, self._clock())
-
-
-@contextmanager
-def _own_copy() -> Iterator[None]:
-    """Turn an original that cannot be read into a reason to set its document aside."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in OUR_OWN:
-            raise
-        code = errno.errorcode.get(exc.errno or 0, "no code")
-        raise PermanentError(OWN_COPY_DAMAGED, f"the original cannot be read: {code}") from exc
 
 
 async def _beside(call: Awaitable[S], work: Callable[[], T]) -> tuple[S, T]:
@@ -354,31 +361,3 @@ async def _beside(call: Awaitable[S], work: Callable[[], T]) -> tuple[S, T]:
         done.result()
         raise
     return reply, await done
-
-
-def _plausible(prepared: Prepared, max_pages: int) -> Prepared:
-    """Return what a page worker said, if a worker can have said it; its words go into the ledger.
-
-    One that was taken over by a scan can lie about it. It cannot write texts of its
-    own into our records: findings are codes, times are times.
-    """
-    try:
-        utc_time(prepared.checked_at)
-    except ValueError:
-        raise WorkerDied("a time that is none") from None
-    codes = all(CODE.fullmatch(finding) for finding in prepared.findings)
-    if not codes or len(prepared.findings) > MOST_FINDINGS:
-        raise WorkerDied("findings that are no codes")
-    if not 0 < prepared.images <= max_pages:
-        raise WorkerDied(f"{prepared.images} images")
-    return prepared
-
-
-def _digest_output(output: Path, hole: gap.Gap) -> bytes:
-    try:
-        return gap.digest_around(output, hole)
-    except OSError as exc:
-        # Nothing there, or something that is no file: the worker's word was wrong.
-        if exc.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, None}:
-            raise WorkerDied("no output where it was said to be") from exc
-        raise

@@ -102,6 +102,13 @@ class HotFolder:
     keep_rejected_days: int = above(0, 14, most=3650)
     report: str = ""
 
+    @property
+    def awaits(self) -> str:
+        """What has to be known of each scan before it is sealed: a code, or "" for nothing."""
+        if self.sidecar != "none":
+            return "sidecar"
+        return "describing" if self.name_pattern else ""
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
         if not NAME.fullmatch(self.name):
@@ -119,7 +126,14 @@ class HotFolder:
             )
         yield from self._pattern_problems()
         if self.report:
-            yield from _absolute("report", self.report)
+            yield from self._report_problems()
+
+    def _report_problems(self) -> Iterator[str]:
+        yield from _absolute("report", self.report)
+        if any(within(place, self.report) for place in (self.path, self.rejected)):
+            yield "report: must be a file, not a folder that scans or copies lie in"
+        if within(self.report, f"{self.path}/.scanseal"):
+            yield "report: must not lie in .scanseal, where claimed scans are"
 
     def _pattern_problems(self) -> Iterator[str]:
         if not self.name_pattern:

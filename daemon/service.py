@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import durable, hsm
+from daemon import durable, hsm, sandbox
 from daemon.alarms import Alarms
 from daemon.book import Book
 from daemon.commands import Commands, status_of
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("service")
 
-PAGE_LIMITS = Limits(memory_mb=1024)
 PAGE_WORKERS = 2
 EXPORT_SECONDS = 1.0
 """The ledger's files follow the database in groups of this much time."""
@@ -148,16 +147,21 @@ class Service:
         await recover(config, spool, self._alarms, now)
         if missing := sorted(await spool(Spool.open_profiles) - config.profiles.keys()):
             raise ConfigError(tuple(f"[profile.{name}] has documents to seal" for name in missing))
+        folders = {section.name for section in config.hotfolders}
+        if missing := sorted(await spool(Spool.waiting_hotfolders) - folders):
+            raise ConfigError(
+                tuple(f"[[hotfolder]] {name}: documents wait for what it knows" for name in missing)
+            )
         box_id = await spool(Spool.box_id)
         parts = Parts(config)
-        parts.pages = pages = _page_workers(config)
+        parts.pages = pages = Workers(page_workers(config))
         parts.token_keeper = token = self._token(spool)
         parts.key = key = Key(config, token, config.work_out, self._alarms, now)
         sealer = Sealer(config, box_id, spool, pages, now)
         parts.turns = Turns(spool, sealer, key, self._alarms, now, config.box.clock)
         parts.sync = self._sync(spool)
         parts.intakes = tuple(
-            HotFolderStage(section, config, spool, self._alarms, now)
+            HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
             for section in config.hotfolders
         )
         lookout = Lookout(config, self._alarms, parts, now, readable=True)
@@ -230,15 +234,26 @@ class Service:
                 raise result
 
     async def _export(self, spool: SpoolThread, parts: Parts) -> None:
-        """Keep the ledger's files up, and let spare workers go: what is due now and then."""
+        """Keep the ledger's files up, and look after the page workers: what is due now and then."""
         beat = self._beats.of("ledger")
+        offered = frozenset(sandbox.offered().missing)
         while True:
             if await spool(Spool.export_ledger) and parts.publisher is not None:
                 parts.publisher.changed()
             if parts.pages is not None:
                 await parts.pages.let_go(SPARE_SECONDS)
+                # What a worker says of itself, and before the first one what it could say.
+                missing = offered if parts.pages.missing is None else parts.pages.missing
+                self._show_walls(missing)
             beat()
             await asyncio.sleep(EXPORT_SECONDS)
+
+    def _show_walls(self, missing: frozenset[str]) -> None:
+        """Say on page and MQTT what the kernel lacks for the page workers' sandbox."""
+        if missing:
+            self._alarms.raise_("sandbox-missing", detail=", ".join(sorted(missing)))
+        else:
+            self._alarms.clear("sandbox-missing")
 
     async def _watch(self) -> None:
         """Feed systemd's watchdog while every stage gets on."""
@@ -322,11 +337,21 @@ def _make_places(config: Config) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _page_workers(config: Config) -> Workers:
-    place = config.work_out
-    return Workers(
-        [Worker("daemon.prepare", place=place, limits=PAGE_LIMITS) for _ in range(PAGE_WORKERS)]
+def page_workers(config: Config) -> list[Worker]:
+    """Return the page workers of this configuration, each in its sandbox; none is started."""
+    limits = Limits(memory_mb=config.limits.memory_mb, file_mb=config.limits.max_output_mb)
+    places = [config.state_dir, config.path, config.pin_file("/run/credentials")]
+    places += [Path(place) for h in config.hotfolders for place in (h.path, h.rejected)]
+    places += [Path(target.path) for target in config.targets]
+    walls = sandbox.Sandbox(
+        read=(str(config.work_in),),
+        write=(str(config.work_out),),
+        apart=tuple(map(str, places)),
     )
+    return [
+        Worker("daemon.prepare", place=config.work_out, limits=limits, sandbox=walls)
+        for _ in range(PAGE_WORKERS)
+    ]
 
 
 def _is_full(exc: OSError | sqlite3.Error) -> bool:

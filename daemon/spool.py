@@ -7,7 +7,7 @@ calls and the next start continues.
 
     claim -> begin/seal -> freeze -> send/acknowledge -> (filed)
                  |
-              refuse, crashed, set_aside, release, discard
+              refuse, crashed, set_aside, release, discard, supersede
 
 `begin` and `begin_delivery` commit the step before it is done, so that a document
 that kills us is known by name at the next start (the poison rule, I8).
@@ -26,11 +26,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from daemon import schema
 from daemon.errors import CorruptionError
 from daemon.records import moves
+from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
+from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
 from daemon.records.journal import Journal
 from daemon.records.logbook import Logbook
 from daemon.records.reader import open_reader
+from daemon.records.twins import Twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +47,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Documents, Deliveries, Logbook):
+class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Twins):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:
@@ -54,9 +57,11 @@ class Spool(Documents, Deliveries, Logbook):
         replaced by an empty one: CorruptionError.
         """
         path = state_dir / "spool.db"
+        self.documents = state_dir / "documents"
+        """Where each document has its folder."""
         try:
             if _is_empty(path):
-                places = (state_dir / "documents", state_dir / "ledger")
+                places = (self.documents, state_dir / "ledger")
                 if not new or any(True for place in places for _ in place.iterdir()):
                     raise CorruptionError(
                         "database-missing", "spool.db is missing, or there is nothing in it"

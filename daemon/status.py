@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from daemon.document import Document
     from daemon.records.reader import Reader
 
+SHOWN: Final = 20
+"""So many missing numbers of a hot folder are shown."""
 UNSEALED: Final = (State.CLAIMED, State.WAITING)
 UNFILED: Final = (*UNSEALED, State.SEALED, State.STAMPED, State.FROZEN, State.HELD)
 """On their way. REFUSED is not: it goes nowhere until a person says so."""
@@ -75,6 +77,16 @@ class HotFolderState:
     writer_known: bool
     """Whether it can be known here that somebody is still writing a file."""
     last_scan_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScansMissing:
+    """What never arrived in one hot folder, as its scanners count."""
+
+    hotfolder: str
+    count: int
+    numbers: tuple[str, ...]
+    """The first of them, as the scanner writes them; `0012 > 5000` is a jump."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +167,7 @@ class Snapshot:
     token: TokenState
     certificate: CertificateState | None
     hotfolders: tuple[HotFolderState, ...]
+    missing: tuple[ScansMissing, ...]
     clock: str
     disk_free_bytes: int
     mqtt_connected: bool | None
@@ -175,7 +188,7 @@ def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapsh
     )
     if reader is not None:
         try:
-            found = _read(reader, live.targets)
+            found = _read(reader, live.targets, live.now)
         except (sqlite3.Error, ValueError):  # ValueError: a state or a time that is none
             readable = False
     attention = tuple(_attention(found, alarms, live, readable=readable))
@@ -201,6 +214,7 @@ def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapsh
         token=live.token,
         certificate=live.certificate,
         hotfolders=live.hotfolders,
+        missing=found.missing,
         clock=live.clock,
         disk_free_bytes=live.disk_free_bytes,
         mqtt_connected=live.mqtt_connected,
@@ -225,19 +239,28 @@ class _Records:
     oldest_unsealed: Oldest | None = None
     oldest_unfiled: Oldest | None = None
     oldest_refused: Oldest | None = None
+    missing: tuple[ScansMissing, ...] = ()
     head: ledger.Head = ledger.EMPTY
 
     def delivered(self, state: DeliveryState) -> int:
         return sum(target.deliveries[state] for target in self.targets)
 
 
-def _read(reader: Reader, targets: Iterable[TargetState]) -> _Records:
+def _read(reader: Reader, targets: Iterable[TargetState], now: datetime) -> _Records:
     counts = reader.counts()
     return _Records(
         documents=counts.get("document", {}),
         oldest_unsealed=_oldest(reader, UNSEALED),
         oldest_unfiled=_oldest(reader, UNFILED),
         oldest_refused=_oldest(reader, (State.REFUSED,)),
+        missing=tuple(
+            ScansMissing(
+                hotfolder=name,
+                count=count,
+                numbers=tuple(one.text for one in reader.missing(now, name, SHOWN)),
+            )
+            for name, count in reader.missing_counts(now).items()
+        ),
         targets=tuple(
             _target(target, counts.get(f"delivery:{target.name}", {}), reader) for target in targets
         ),

@@ -1,90 +1,124 @@
-"""`scanseal status` on a terminal: the snapshot's JSON as a few lines, German or English.
+"""What the commands say on a terminal: answers of the service as a few lines, German or English.
 
-The same answers in the same order as on the page: is all well, may it be
-unplugged, what is wrong and what to do, then the counts.
+`status` gives the same answers in the same order as the page, in its words: is all
+well, may it be unplugged, what is wrong and what to do, then the counts. Times are
+those of the box's zone. What comes here is JSON that the service has sent.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.codes import CODES
+from daemon.document import utc_time
+from daemon.formats import Formats
+from daemon.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-WORDS = {
-    "well": ("Alles in Ordnung.", "All is well."),
-    "not-well": ("Jemand muss sich kümmern.", "Somebody has to look after this."),
-    "safe": (
-        "Alles Gescannte ist in DMS und Archiv nachgewiesen.",
-        "Whatever was scanned is proven in DMS and archive.",
-    ),
-    "not-safe": (
-        "{n} Dokumente sind noch nicht in DMS und Archiv nachgewiesen: Das Gerät muss hier bleiben.",
-        "{n} documents are not yet proven in DMS and archive: the box has to stay.",
-    ),
-    "unreadable": (
-        "Die Aufzeichnungen sind nicht lesbar; nichts wird verändert. Das Gerät muss hier bleiben.",
-        "The records cannot be read; nothing is changed. The box has to stay.",
-    ),
-    "not-safe-1": (
-        "1 Dokument ist noch nicht in DMS und Archiv nachgewiesen: Das Gerät muss hier bleiben.",
-        "1 document is not yet proven in DMS and archive: the box has to stay.",
-    ),
-    "documents": ("Dokumente", "Documents"),
-    "target": ("Ziel", "Target"),
-    "last": ("letzter Nachweis", "last proof"),
-    "never": ("noch keiner", "none yet"),
-    "token": ("HSM", "HSM"),
-    "certificate": ("Zertifikat", "Certificate"),
-    "days": ("noch {n} Tage", "{n} days left"),
-    "ledger": ("Beweiskette", "Ledger"),
-}
+NAME_WIDTH: Final = 40
 
 
-def render(snapshot: Mapping[str, Any], language: str) -> str:
-    """Return the lines for a person of *language* (de or en)."""
-    return "".join(f"{line}\n" for line in _lines(snapshot, language))
+def render(snapshot: Mapping[str, Any], language: str, timezone: str = "UTC") -> str:
+    """Return the snapshot's lines for a person of *language* (de or en) in *timezone*."""
+    formats = Formats(language, timezone, utc_time(snapshot["at"]))
+    return "".join(f"{line}\n" for line in _status(snapshot, formats))
 
 
-def _lines(snapshot: Mapping[str, Any], language: str) -> Iterator[str]:
-    def word(key: str, **values: object) -> str:
-        return WORDS[key][language != "de"].format(**values)
+def arrived(answer: Mapping[str, Any], language: str, timezone: str = "UTC") -> str:
+    """Return the lines of `scanseal arrived`, the newest scan first."""
+    formats = Formats(language, timezone, datetime.now(UTC))
+    return "".join(f"{line}\n" for line in _arrived(answer, formats))
 
-    yield f"{snapshot['box']}: {word('well' if snapshot['all_well'] else 'not-well')}"
+
+def _status(snapshot: Mapping[str, Any], f: Formats) -> Iterator[str]:
+    yield f"{snapshot['box']}: {f.word('well' if snapshot['all_well'] else 'not_well')}."
     if not snapshot["records_readable"]:
-        yield word("unreadable")
+        yield f"{CODES['records-unreadable'].text(f.language).sentence} {f.word('stay')}."
     elif snapshot["safe_to_unplug"]:
-        yield word("safe")
+        yield f.word("safe_why")
     else:
-        yield word(
-            "not-safe-1" if snapshot["unproven"] == 1 else "not-safe", n=snapshot["unproven"]
-        )
+        yield f"{f.many('unproven_n', snapshot['unproven'])} {f.word('stay')}."
     for alarm in snapshot["alarms"]:
         yield ""
-        yield f"! {alarm['code']} {alarm['instance']} ({alarm['since']}) {alarm['detail']}".rstrip()
-        if alarm["code"] in CODES:
-            text = CODES[alarm["code"]].text(language)
-            yield f"  {text.sentence}"
-            yield f"  -> {text.remedy}"
+        since = f.word("since", at=f.moment(utc_time(alarm["since"])))
+        facts = (alarm["code"], alarm["instance"], f"({since})", alarm["detail"])
+        yield f"! {' '.join(fact for fact in facts if fact)}"
+        yield from _remedy(alarm["code"], f)
     for code in snapshot["attention"]:
         if code != "alarms-raised" and code in CODES:
-            text = CODES[code].text(language)
             yield ""
             yield f"! {code}"
-            yield f"  {text.sentence}"
-            yield f"  -> {text.remedy}"
+            yield from _remedy(code, f)
     yield ""
-    counts = [f"{state} {n}" for state, n in snapshot["documents"].items() if n]
-    yield f"{word('documents')}: {', '.join(counts) or 0}"
+    yield f"{f.word('documents')}: {_counts('document', snapshot['documents'], f)}"
+    for missing in snapshot["missing"]:
+        more = ", …" if missing["count"] > len(missing["numbers"]) else ""
+        numbers = f"{', '.join(missing['numbers'])}{more} ({f.number(missing['count'])})"
+        yield f"{missing['hotfolder']}: {f.word('scans_missing')}: {numbers}"
     for target in snapshot["targets"]:
-        states = ", ".join(f"{state} {n}" for state, n in target["deliveries"].items() if n)
-        last = target["last_success"] or word("never")
-        yield f"{word('target')} {target['name']}: {states or 0}; {word('last')}: {last}"
+        last = target["last_success"]
+        proven = f.moment(utc_time(last)) if last else f.word("never")
+        counts = _counts("delivery", target["deliveries"], f)
+        yield (
+            f"{f.word('target')} {target['name']} ({f.word('role_' + target['role'])}): {counts};"
+            f" {f.word('last_success')}: {proven}"
+        )
     token = snapshot["token"]
-    yield f"{word('token')} {token['label']}: {token['state']} {token['code']}".rstrip()
+    state = f.word(f"token_{token['state']}")
+    yield f"{f.word('token')} {token['label']}: {state} {token['code']}".rstrip()
     if certificate := snapshot["certificate"]:
-        days = word("days", n=certificate["days_left"])
-        yield f"{word('certificate')}: {certificate['subject']} ({days})"
-    yield f"{word('ledger')}: {snapshot['ledger']['seq']} {snapshot['ledger']['hash'][:16]}"
+        left = certificate["days_left"]
+        days = f.many("days_left_n", left) if left >= 0 else f.word("expired")
+        yield f"{f.word('certificate')}: {certificate['subject']} ({days})"
+    head = snapshot["ledger"]
+    yield f"{f.word('ledger')}: {f.word('ledger_head', seq=f.number(head['seq']))} {head['hash'][:16]}"
+
+
+def _remedy(code: str, f: Formats) -> Iterator[str]:
+    if code in CODES:
+        yield f"  {f.code(code).sentence}"
+        yield f"  -> {f.code(code).remedy}"
+
+
+def _counts(kind: str, counts: Mapping[str, int], f: Formats) -> str:
+    """Return how many there are in each state, in the page's words."""
+    found = [f"{_state(kind, state, f)} {f.number(n)}" for state, n in counts.items() if n]
+    return ", ".join(found) or "0"
+
+
+def _state(kind: str, state: str, f: Formats) -> str:
+    word = f"{kind}_{state}"
+    return f.word(word) if word in WORDS else state
+
+
+def _arrived(answer: Mapping[str, Any], f: Formats) -> Iterator[str]:
+    if answer["missing"]:
+        yield f"{f.word('scans_missing')}:"
+        for missing in answer["missing"]:
+            place = "/".join(filter(None, (missing["hotfolder"], missing["subfolder"])))
+            yield f"  {place}: {missing['number']}"
+        yield ""
+    if answer["waiting"]:
+        yield f"{f.word('scans_waiting')}:"
+        for scan in answer["waiting"]:
+            yield _scan(scan, f)
+        yield ""
+    for scan in answer["scans"]:
+        yield _scan(scan, f)
+        if scan["resembles"]:
+            old, new = scan["resembles"][-8:], scan["id"][-8:]
+            yield f"    {f.word('scan_resembles', id8=old)}: scanseal supersede {old} {new}"
+    if not answer["scans"] and not answer["waiting"]:
+        if answer["complete"]:
+            yield f.word("scans_none")
+        else:
+            yield f.word("scans_none_searched", n=f.number(answer["searched"]))
+
+
+def _scan(scan: Mapping[str, Any], f: Formats) -> str:
+    at = f.moment(utc_time(scan["at"]), seconds=True)
+    reference = scan["id"][-8:] or "-" * 8
+    return f"{at}  {scan['hotfolder']}  {reference}  {scan['name']:<{NAME_WIDTH}}  {scan['where']}"

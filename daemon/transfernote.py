@@ -4,9 +4,9 @@ What BSI TR-03138 (RESISCAN) asks for in A.NB.4, letter by letter:
 
     a  creator                                creator, organisation
     b  technical, organisational environment  box, daemon, device, hsm, certificate, procedure
-    c  anomalies                              findings
+    c  anomalies                              findings, finding_pages
     d  time of capture                        captured_at; beside it the other times (footnote 33)
-    e  result of the quality check            quality, images
+    e  result of the quality check            quality, images, images_expected
     f  statement of being a scan product      match_de, match_en
 
 It goes into the sealed file as XMP and beside it as `note.xml`; both come from
@@ -20,6 +20,8 @@ import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
+
+from daemon.findings import ENVELOPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +41,20 @@ MATCH_EN: Final = (
     "This document is a scan product. It matches the scanned paper in image and content; "
     "nothing of it was changed after scanning."
 )
+ENVELOPE_DE: Final = (
+    "Dieses Dokument ist ein Deckblatt. Das Scanprodukt ist die Datei mit dem SHA-256-Wert "
+    "original_sha256; sie wurde nach der Übernahme nicht verändert und wird zusammen mit dem "
+    "Deckblatt abgelegt. Ob sie mit der gescannten Vorlage übereinstimmt, wurde nicht geprüft."
+)
+ENVELOPE_EN: Final = (
+    "This document is a cover sheet. The scan product is the file whose SHA-256 is "
+    "original_sha256; it was not changed after it was claimed, and is filed together with the "
+    "cover sheet. Whether it matches the scanned paper was not checked."
+)
+"""What is true instead where the scan could not be sealed itself: nobody has looked at it."""
+
+_ITEMS: Final = {"findings": "finding", "finding_pages": "pages"}
+"""Fields that hold several texts, and what each of these is called in XML."""
 
 _NOT_XML: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (2.2) cannot hold; a token's label may hold anything. Nor a carriage return, which
@@ -57,6 +73,12 @@ class TransferNote:
     organisation: str
     creator: str = UNKNOWN
     """Who scanned: a person, or a name that leads to one without delay."""
+    creator_source: str = ""
+    """What named the creator: `sidecar`, `name`, or nothing did."""
+    batch: str = ""
+    """The batch that the scan says it belongs to."""
+    number: str = ""
+    """The document's number in whatever the organisation counts by."""
     procedure: str
     """The procedure's documentation, with its version."""
     daemon: str
@@ -68,15 +90,19 @@ class TransferNote:
     certificate: str
     """The seal certificate's subject and serial number."""
     images: int = 0
-    """How many images (Abbilder) the document has."""
+    """How many images (Abbilder) the document has; 0 where nobody could count them."""
+    images_expected: int = 0
+    """How many were announced; 0: nobody said."""
     findings: tuple[str, ...] = ()
     """Codes of whatever a person should know; never empty while the creator is unknown."""
+    finding_pages: tuple[str, ...] = ()
+    """Which pages a finding is about, where it is about pages: `page-blank:2,4-6`."""
     captured_at: str
     captured_source: str = "file-mtime"
     """Where captured_at comes from."""
     claimed_at: str
     checked_at: str = ""
-    """When a worker had looked at every page."""
+    """When a worker had looked at every page; empty where none could."""
     sealed_at: str
     """The sealing time that the signature claims, too."""
     clock: str
@@ -100,21 +126,41 @@ class TransferNote:
 
 
 def completed(
-    note: TransferNote, images: int, findings: Iterable[str], checked_at: str
+    note: TransferNote,
+    images: int,
+    findings: Iterable[str],
+    checked_at: str,
+    finding_pages: Iterable[str] = (),
 ) -> TransferNote:
     """Return *note* with what only looking at the pages could tell; each finding stands once."""
-    together = tuple(dict.fromkeys((*note.findings, *findings)))
-    return replace(note, images=images, findings=together, checked_at=checked_at)
+    return replace(
+        note,
+        images=images,
+        findings=tuple(dict.fromkeys((*note.findings, *findings))),
+        checked_at=checked_at,
+        finding_pages=tuple(finding_pages),
+    )
+
+
+def found(note: TransferNote, code: str) -> TransferNote:
+    """Return *note* with one finding more, if it has not got it already."""
+    return replace(note, findings=tuple(dict.fromkeys((*note.findings, code))))
+
+
+def enveloped(note: TransferNote, code: str) -> TransferNote:
+    """Return the *note* of a cover page, for a scan that could not be sealed because of *code*."""
+    note = found(found(note, ENVELOPE), code)
+    return replace(note, match_de=ENVELOPE_DE, match_en=ENVELOPE_EN)
 
 
 def as_json(note: TransferNote) -> dict[str, Any]:
     """Return the note as JSON can hold it, for a worker's pipe."""
-    return asdict(note) | {"findings": list(note.findings)}
+    return asdict(note) | {name: list(getattr(note, name)) for name in _ITEMS}
 
 
 def from_json(value: Mapping[str, Any]) -> TransferNote:
     """Return the note that `as_json` wrote; raise TypeError for anything else."""
-    return TransferNote(**{**value, "findings": tuple(value.get("findings", ()))})
+    return TransferNote(**{**value, **{name: tuple(value.get(name, ())) for name in _ITEMS}})
 
 
 def names() -> tuple[str, ...]:
@@ -138,7 +184,7 @@ def as_xml(note: TransferNote) -> bytes:
         if isinstance(value, tuple):
             element = ET.SubElement(root, name)
             for item in value:
-                ET.SubElement(element, "finding").text = _text(item)
+                ET.SubElement(element, _ITEMS[name]).text = _text(item)
         else:
             ET.SubElement(root, name).text = _text(value)
     ET.indent(root)

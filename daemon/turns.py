@@ -115,8 +115,8 @@ class Turns:
         return bool(waiting)
 
     def _begin(self, document: Document) -> None:
-        # Two page-worker calls, and what the token and the disk take beside them.
-        allowed = 2 * self._sealer.seconds(document) + 600.0
+        # Three page-worker calls, and what the token and the disk take beside them.
+        allowed = 3 * self._sealer.seconds(document) + 600.0
         task = asyncio.create_task(self._one(document), name=f"seal {document.id}")
         task.add_done_callback(lambda _: self._wake.set())
         self._running[document.id] = (task, time.monotonic() + allowed)

@@ -24,6 +24,7 @@ import os
 import stat
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 from xml.parsers import expat
 
@@ -82,6 +83,12 @@ def _argument(file: Path, trust: Sequence[bytes], now: datetime) -> dict[str, An
 
 
 # --- in the worker ------------------------------------------------------------------------------
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """Return the one loop of this process: it has sockets, which cannot be made behind the walls."""
+    return asyncio.Runner()
 
 
 def examine(argument: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +211,7 @@ def _judged(
         "coverage": coverage,
     }
     if seal.sig_object_type == "/DocTimeStamp":
-        stamp = asyncio.run(async_validate_pdf_timestamp(seal, context))
+        stamp = _runner().run(async_validate_pdf_timestamp(seal, context))
         return Seal(
             **known,
             timestamp=True,
@@ -219,7 +226,7 @@ def _judged(
     # ETSI EN 319 412-2: either of them is a certificate for seals; pyHanko's
     # default would insist on nonRepudiation.
     usage = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"})
-    status = asyncio.run(async_validate_pdf_signature(seal, context, key_usage_settings=usage))
+    status = _runner().run(async_validate_pdf_signature(seal, context, key_usage_settings=usage))
     stamps = [one for one in (status.timestamp_validity, status.content_timestamp_validity) if one]
     problem = _in_time(seal, context.moment, _indication(status.trust_problem_indic))
     if not all(one.trusted for one in stamps):
@@ -360,4 +367,5 @@ def _fields(xmp: bytes) -> tuple[Note, ...]:
 
 
 if __name__ == "__main__":
+    _runner().get_loop()
     serve({"verify": examine})

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from daemon import ledger
-from daemon.document import DeliveryEvent, DeliveryState, Event, State
+from daemon.document import Copy, DeliveryEvent, DeliveryState, Event, State
 from daemon.lifecycle import advance, advance_delivery
 
 if TYPE_CHECKING:
@@ -37,6 +37,17 @@ def check(spool: Spool) -> None:
         for delivery in spool.deliveries(document_id):
             rows[document_id, delivery.target] = delivery.state
     assert told == rows
+    stood_for = {
+        line["document"]: line["detail"]["by"]
+        for line in map(json.loads, spool.chain())
+        if line["event"] == Event.SUPERSEDE
+    }
+    for found in spool.newest(1000):
+        assert found.superseded_by == stood_for.get(found.id, "")
+        # A copy lies in `rejected` only of what is refused, or has to go.
+        if found.copy in {Copy.DUE, Copy.THERE}:
+            assert found.state is State.REFUSED
+        assert (found.copy_until is not None) == (found.copy is Copy.THERE)
 
 
 def told_by_the_ledger(spool: Spool) -> dict[tuple[str, str], Any]:
@@ -46,7 +57,7 @@ def told_by_the_ledger(spool: Spool) -> dict[tuple[str, str], Any]:
     for text in spool.chain():
         line = json.loads(text)
         document, event, detail = line["document"], line["event"], line["detail"]
-        if not document:
+        if not document or event == "supersedes" or event.startswith("copy-"):
             continue
         if event == "claim":
             assert (document, "") not in told

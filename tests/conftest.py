@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ["tests.system.fixtures"]
+pytest.register_assert_rewrite("tests.system.habits", "tests.system.share")
 
 
 @pytest.fixture(scope="session")

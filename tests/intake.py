@@ -19,9 +19,10 @@ from typing import Any
 from daemon import config as configs
 from daemon.alarms import Alarm, Alarms
 from daemon.document import Document, State, folder_of
-from daemon.hotfolder import HotFolderStage
+from daemon.hotfolder import PATIENCE_SECONDS, HotFolderStage
 from daemon.intake.origin import Origin, origin_of, stored
 from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.workers import Limits, Worker, Workers
 
 SETTLE = 0.15
 DEADLINE = 15.0
@@ -114,6 +115,15 @@ class Here:
         await until(self.documents, enough)
         return await self.documents()
 
+    async def described(self, count: int = 1) -> list[Document]:
+        """Wait until *count* documents are there and none waits to be described."""
+
+        def enough(found: list[Document]) -> bool:
+            return len(found) >= count and all(one.state is not State.WAITING for one in found)
+
+        await until(self.documents, enough)
+        return await self.documents()
+
     async def alarm(self, code: str) -> Alarm:
         """Wait until *code* is raised."""
         await until(lambda: raised(self.alarms, code), bool)
@@ -165,15 +175,22 @@ async def until(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
 
 @contextlib.asynccontextmanager
 async def watching(
-    root: Path, *, running: bool = True, min_free_mb: int = 1, **changes: Any
+    root: Path,
+    *,
+    running: bool = True,
+    min_free_mb: int = 1,
+    clock: Callable[[], datetime] = now,
+    patience_seconds: float = PATIENCE_SECONDS,
+    **changes: Any,
 ) -> AsyncIterator[Here]:
     """Watch a hot folder under *root* for as long as the block lasts."""
     section = section_of(root, **changes)
     config = config_of(root, section, min_free_mb=min_free_mb)
     make_places(config)
     spool = await open_spool(config.state_dir, new=True)
-    alarms = Alarms(now)
-    stage = HotFolderStage(section, config, spool, alarms, now)
+    alarms = Alarms(clock)
+    pages = describers(config)
+    stage = HotFolderStage(section, config, spool, alarms, clock, patience_seconds, pages)
     here = Here(config, section, spool, alarms, stage, Path(section.path), Path(section.rejected))
     task = asyncio.create_task(stage.run()) if running else None
     try:
@@ -185,7 +202,15 @@ async def watching(
             await asyncio.gather(task, return_exceptions=True)
             if failed:
                 task.result()
+        await pages.stop()
         await spool.close()
+
+
+def describers(config: configs.Config, count: int = 2) -> Workers:
+    """Return page workers that describe and do nothing else; none runs before it is asked."""
+    module = Path(__file__).with_name("describing_worker.py")
+    limits = Limits(memory_mb=512)
+    return Workers([Worker(module, place=config.work_out, limits=limits) for _ in range(count)])
 
 
 BECOME = """
@@ -264,6 +289,30 @@ def mounted(folder: Path, size: str = "16m") -> Iterator[Path]:
     try:
         yield folder
     finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextlib.contextmanager
+def served(folder: Path, behind: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Mount at *folder* what a server has in *behind*: no event tells what is done there.
+
+    It is a FUSE server and not one of SMB or NFS, which have no kernel of ours to be mounted
+    by; the process that is yielded can be stopped, and then nothing answers.
+    """
+    for path in (folder, behind):
+        path.mkdir(parents=True, exist_ok=True)
+    server = subprocess.Popen(["bindfs", "-f", "-o", "subtype=sshfs", behind, folder])
+    try:
+        deadline = time.monotonic() + DEADLINE
+        while not os.path.ismount(folder):
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield server
+    finally:
+        # First the end of the server: what waits for its answer would wait for the umount, too.
+        server.kill()
+        server.wait()
         subprocess.run(["umount", "-l", folder], check=True)
 
 

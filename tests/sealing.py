@@ -16,13 +16,14 @@ from daemon.document import Arrival, Digest, Document, folder_of, new_id
 from daemon.key import Key
 from daemon.magic import extension, identify
 from daemon.sealer import Sealer
+from daemon.service import page_workers
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.token import Token
-from daemon.workers import Limits, Worker, Workers
+from daemon.workers import Worker, Workers
 from tests.system.box import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
@@ -69,8 +70,19 @@ class Sealing:
 
 
 @asynccontextmanager
-async def sealing(root: Path, files: TokenFiles) -> AsyncIterator[Sealing]:
-    """Build one in *root*, and take it down."""
+async def sealing(
+    root: Path,
+    files: TokenFiles,
+    *,
+    staff: Callable[[list[Worker]], Workers] | None = None,
+    profile: str = "",
+    more: str = "",
+) -> AsyncIterator[Sealing]:
+    """Build one in *root*, and take it down.
+
+    It has one page worker, or as many as the service and as *staff* arranges them. *more*
+    is added to its configuration, and *profile* to the profile's.
+    """
     text = CONFIG.format(
         root=root,
         module=files.module,
@@ -80,8 +92,8 @@ async def sealing(root: Path, files: TokenFiles) -> AsyncIterator[Sealing]:
         chain=files.chain,
         pin=files.pin,
         max_pages=2000,
-        more="",
-    )
+        more=more,
+    ).replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
     (root / "scanseal.toml").write_text(text)
     loaded = config.load(root / "scanseal.toml")
     for place in (loaded.documents, loaded.work_in, loaded.work_out, loaded.state_dir / "ledger"):
@@ -94,8 +106,9 @@ async def sealing(root: Path, files: TokenFiles) -> AsyncIterator[Sealing]:
     token = Token(hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings), Book(spool))
     alarms = Alarms(now)
     key = Key(loaded, token, loaded.work_out, alarms, now)
-    worker = Worker("daemon.prepare", place=loaded.work_out, limits=Limits(memory_mb=1024))
-    pages = Workers([worker])
+    workers = page_workers(loaded)
+    worker = workers[0]
+    pages = staff(workers) if staff else Workers([worker])
     box_id = await spool(Spool.box_id)
     sealer = Sealer(loaded, box_id, spool, pages, now)
     try:

@@ -12,7 +12,19 @@ from typing import Any, ParamSpec
 
 from daemon import status
 from daemon.alarms import Alarms
-from daemon.document import Arrival, Delivery, Digest, Document, Part, Receipt, Role, new_id
+from daemon.document import (
+    STRANGER,
+    Arrival,
+    Delivery,
+    Described,
+    Digest,
+    Document,
+    Kin,
+    Part,
+    Receipt,
+    Role,
+    new_id,
+)
 from daemon.records.reader import open_reader
 from daemon.spool import Spool
 from tests.frozen import FACTS, make_state
@@ -83,7 +95,7 @@ class Watched:
         """Make a snapshot, as the page and MQTT ask for it."""
         return self.now()
 
-    def claimed(self, at: datetime = NOW) -> Document:
+    def claimed(self, at: datetime = NOW, kin: Kin = STRANGER) -> Document:
         """Claim a scan with the name that must not be seen."""
         arrival = Arrival(
             id=new_id(at),
@@ -98,7 +110,38 @@ class Watched:
             claimed_at=at,
             clock="sure",
         )
-        return self.spool.claim(arrival, at)
+        return self.spool.claim(arrival, at, kin)
+
+    def told(self, counter: int, at: datetime = NOW) -> Document:
+        """Claim a scan of which everything is said that must not be seen, and its number."""
+        arrival = Arrival(
+            id=new_id(at),
+            hotfolder="post",
+            profile="post",
+            name=NAME,
+            size=184_320,
+            mtime_ns=int(at.timestamp() * 10**9),
+            inode=1,
+            digest=Digest.of(b"%d" % counter),
+            kind="pdf",
+            claimed_at=at,
+            clock="sure",
+            subfolder=b"Sachbearbeiter",
+            awaits="sidecar",
+        )
+        said = Described(
+            operator="Erika Mustermann",
+            source="sidecar",
+            batch="Kuendigung 1984.pdf",
+            number="Mustermann/7",
+            pages=3,
+            counter=counter,
+            digits=4,
+            subfolder="Sachbearbeiter",
+            remarks=("sidecar-differs",),
+        )
+        waiting = self.spool.claim(arrival, at)
+        return self.spool.describe(waiting, said, None, None, 0.0, at)
 
     def refused(self, code: str = "crashed-here", at: datetime = NOW) -> Document:
         """Claim a scan and refuse it."""

@@ -47,6 +47,12 @@ def _metrics(s: Snapshot) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
         "Files seen and not taken over.",
         [({"hotfolder": f.name}, f.waiting) for f in s.hotfolders],
     )
+    yield (
+        "hotfolder_scans_missing",
+        "gauge",
+        "Numbers of the scanners' counters that never arrived.",
+        [({"hotfolder": m.hotfolder}, m.count) for m in s.missing],
+    )
     yield "disk_free_bytes", "gauge", "Free space for documents.", _one(s.disk_free_bytes)
     yield "clock_trusted", "gauge", "1 if the time may stand in a seal.", _one(not s.clock)
     yield (

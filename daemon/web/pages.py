@@ -18,13 +18,14 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
 
-from daemon import ledger, status
+from daemon import findings, ledger, status
 from daemon.document import State, is_id, utc_time
 from daemon.errors import PersonNeeded
+from daemon.formats import Formats
 from daemon.records.reader import open_reader
 from daemon.web import metrics
-from daemon.web.formats import Formats, commands, pretty
-from daemon.web.words import LANGUAGES
+from daemon.web.formats import commands, pretty
+from daemon.words import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,6 +70,12 @@ class _Whole:
     receipts: dict[str, list[dict[str, Any]]]
     lines: list[tuple[dict[str, Any], str]]
     """Each ledger line with its hash."""
+    stands_for: list[Document]
+    """The refused ones that this one has replaced."""
+    resembles: str
+    """The id of a refused one that it may replace, as long as nobody has decided."""
+    pages: dict[str, str]
+    """Which pages a finding is about, by its code."""
 
 
 class _UnreadableError(Exception):
@@ -244,6 +251,12 @@ def _whole(reader: Reader, document_id: str) -> _Whole:
             for target, receipts in reader.receipts(document_id).items()
         },
         lines=[(json.loads(line), ledger.hash_of(line)) for line in reader.lines(document_id)],
+        stands_for=reader.superseded(document_id),
+        resembles=reader.resembled(document),
+        pages={
+            code: runs.replace(",", ", ").replace("-", "–")
+            for code, runs in findings.by_code(document.finding_pages).items()
+        },
     )
 
 

@@ -18,12 +18,14 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from contrib.demo import nss
-from daemon import cms, durable, gap, sealer
+from daemon import cms, durable, gap, pagetasks
 from daemon.document import Digest, Document, State
 from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.prepare import Prepared
 from daemon.spool import Spool
+from daemon.workplace import Workplace, own_copy
 from tests.sealing import Sealing, now, sealing
+from tests.unit.pages_samples import NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -349,60 +351,81 @@ def test_a_bad_signature_of_the_manifest_does_not_end_the_process(
     run(tmp_path, seal_token, work)
 
 
+SAID = Prepared(
+    kind="pdf",
+    images=3,
+    findings=("operator-unknown", "page-blank", "transcoded"),
+    finding_pages=("page-blank:1,3", "transcoded:2"),
+    pages_digest=None,
+    transcoded=False,
+    gap_start=10,
+    gap_end=20,
+    size=30,
+    checked_at="2026-11-22T10:00:00.000Z",
+)
+
+
 @pytest.mark.parametrize(
     "lie",
     [
+        {"kind": "Akte von M"},
         {"checked_at": "yesterday"},
         {"findings": ("Müller was here",)},
-        {"findings": ("transcoded",) * 33},
+        {"findings": (*SAID.findings, *("transcoded",) * 30)},
+        {"findings": (*SAID.findings, "envelope")},
+        {"findings": (*SAID.findings, "duplicate-content")},
+        {"findings": (*SAID.findings, "duplicate-pages")},
+        {"finding_pages": ("page-blank:Müller",)},
+        {"finding_pages": ("page-blank:1 3",)},
+        {"finding_pages": ("page-blank:3,1",)},
+        {"finding_pages": ("page-blank:4",)},
+        {"finding_pages": ("page-blank:0",)},
+        {"finding_pages": ("page-blank:1-9999999",)},
+        {"finding_pages": ("page-blank:1", "page-blank:2")},
+        {"finding_pages": ("resolution-low:1",)},
         {"images": 0},
         {"images": 2001},
     ],
+    ids=str,
 )
 def test_what_a_worker_cannot_have_said_is_not_written_down(lie: dict[str, object]) -> None:
     """A worker that a scan has taken over can lie, but not write texts into our records (I10)."""
-    said = Prepared(
-        kind="pdf",
-        images=1,
-        findings=("operator-unknown",),
-        transcoded=False,
-        gap_start=10,
-        gap_end=20,
-        size=30,
-        checked_at="2026-11-22T10:00:00.000Z",
-    )
-    assert sealer._plausible(said, 2000) is said
+    assert pagetasks.plausible(SAID, "pdf", NOTE, 2000) is SAID
 
     with pytest.raises(WorkerDied):
-        sealer._plausible(replace(said, **lie), 2000)  # type: ignore[arg-type]
+        pagetasks.plausible(replace(SAID, **lie), "pdf", NOTE, 2000)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("there", ["nothing", "a link", "a folder", "a pipe"])
 def test_an_output_that_is_no_file_is_the_workers_fault(tmp_path: Path, there: str) -> None:
     """It counts against the document, and does not end the service."""
     output = tmp_path / "output"
+    place = Workplace(source=tmp_path / "in", output=output, reading=tmp_path / "sealed")
     if there == "a link":
         output.symlink_to("/etc/passwd")
     elif there == "a folder":
-        output.mkdir()
+        (output / "deep").mkdir(parents=True)
     elif there == "a pipe":
         os.mkfifo(output)
 
     with pytest.raises(WorkerDied):
-        sealer._digest_output(output, gap.Gap(100, 300, 400))
+        place.digest_output(gap.Gap(100, 300, 400))
+
+    place.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE])
 def test_trouble_of_the_box_is_not_taken_for_a_damaged_original(code: int) -> None:
     """Another's file is copied into work/: a disk that is full then is no document's fault."""
-    with pytest.raises(OSError, match=os.strerror(code)), sealer._own_copy():
+    with pytest.raises(OSError, match=os.strerror(code)), own_copy():
         raise OSError(code, os.strerror(code))
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOENT, errno.EACCES])
 def test_an_original_that_cannot_be_read_sets_its_document_aside(code: int) -> None:
     """It would fail again for ever, and hold up the others as a suspect."""
-    with pytest.raises(PermanentError) as caught, sealer._own_copy():
+    with pytest.raises(PermanentError) as caught, own_copy():
         raise OSError(code, os.strerror(code))
 
     assert caught.value.code == "own-copy-damaged"

@@ -36,6 +36,7 @@ from contrib.demo.token import issue
 from daemon import cms, report, template, verify
 from daemon.errors import WorkerDied
 from daemon.report import ENGLISH, GERMAN, Note, Report, Seal, render
+from daemon.sandbox import Sandbox
 from daemon.workers import Worker
 
 if TYPE_CHECKING:
@@ -131,9 +132,12 @@ class Judge(Protocol):
 
 
 @pytest.fixture(scope="module")
-def judge(runner: asyncio.Runner, place: Path) -> Iterator[Judge]:
-    """Let the real worker look at a file."""
-    worker = Worker("daemon.verify", place=place, limits=verify.LIMITS)
+def judge(
+    runner: asyncio.Runner, place: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Judge]:
+    """Let the real worker look at a file, behind the walls that `scanseal verify` gives it."""
+    walls = Sandbox(read=(str(tmp_path_factory.getbasetemp()),))
+    worker = Worker("daemon.verify", place=place, limits=verify.LIMITS, sandbox=walls)
 
     def judged(content: bytes | Path, *trust: bytes, now: datetime = NOW) -> Report:
         file = content if isinstance(content, Path) else place / "file"

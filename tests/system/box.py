@@ -87,6 +87,7 @@ class Box:
         key: str = "",
         module: str = "",
         max_pages: int = 2000,
+        profile: str = "",
         more: str = "",
     ) -> None:
         """Make the folders and write the configuration; nothing is started."""
@@ -106,7 +107,7 @@ class Box:
                 pin=pin or token.pin,
                 max_pages=max_pages,
                 more=more,
-            )
+            ).replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
         )
         self.process: subprocess.Popen[bytes] | None = None
 

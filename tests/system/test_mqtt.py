@@ -301,6 +301,8 @@ async def test_no_name_is_published(box: Watched, broker: Broker) -> None:
     refused = box.refused()
     box.spool.release(refused.id, "Sachbearbeiter", refused.claimed_at)
     box.refused()
+    box.told(41)
+    box.told(43)
     box.filed()
     box.alarms.raise_("target-unreachable", "dms", "no route")
     with central(broker.port) as it:

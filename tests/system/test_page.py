@@ -24,11 +24,11 @@ from selenium.webdriver.common.by import By
 
 from daemon import web
 from daemon.codes import CODES
-from daemon.document import DeliveryState, State
+from daemon.document import DeliveryState, Kin, State
 from daemon.status import Snapshot
 from daemon.web import PageContext
 from daemon.web.guard import allowed_hosts
-from daemon.web.words import WORDS
+from daemon.words import WORDS
 from tests.system.test_mqtt import free_port, wait_until
 from tests.watched import LIVE, NOW, Watched, names_nobody
 
@@ -319,6 +319,38 @@ def test_a_document_shows_its_deliveries_and_what_proves_them(site: Site) -> Non
     assert "filed in DMS and archive" in html
 
 
+def test_a_document_that_stands_for_another_is_shown_on_both_pages(site: Site) -> None:
+    """Whoever comes with either reference finds the scan that counts."""
+    old = site.do(lambda box: box.refused())
+    new = site.do(
+        lambda box: box.claimed(
+            NOW + timedelta(seconds=1), Kin(supersedes=(old.id,), how="copy-name")
+        )
+    )
+
+    before, after = (site.ask(f"/documents/{one.id}?lang=en").text for one in (old, new))
+
+    link = '<dt>{}</dt><dd><a class="id" href="/documents/{}?lang=en">'
+    assert link.format("Replaced by", new.id) in before
+    assert link.format("Replaces", old.id) in after
+    assert "stands for a refused one" in after
+    # What is done asks nobody to do it.
+    assert CODES["crashed-here"].en.sentence in before
+    assert CODES["crashed-here"].en.remedy not in before
+
+
+def test_an_equal_name_is_suggested_until_somebody_decides(site: Site) -> None:
+    """With the command that says so; the name itself stands nowhere."""
+    old = site.do(lambda box: box.refused())
+    new = site.do(lambda box: box.claimed(NOW + timedelta(seconds=1), Kin(resembles=old.id)))
+    command = f"scanseal supersede {old.id} {new.id}"
+
+    assert command in site.ask(f"/documents/{new.id}?lang=en").text
+    assert f"scanseal supersede {old.id} ID" in site.ask(f"/documents/{old.id}?lang=en").text
+    site.do(lambda box: box.spool.discard(old.id, "uid 0", "test page", NOW))
+    assert "supersede" not in site.ask(f"/documents/{new.id}?lang=en").text
+
+
 def test_documents_are_listed_from_the_newest_page_by_page(site: Site) -> None:
     """A box holds a hundred thousand of them."""
     times = [NOW + timedelta(seconds=n) for n in range(60)]
@@ -440,6 +472,7 @@ def test_every_answer_carries_the_headers(site: Site, path: str) -> None:
 def test_no_page_names_a_file_or_a_person(site: Site) -> None:
     """I9, and there is no log-in yet: whoever reaches the page sees ids and codes."""
     site.do(filled)
+    site.do(lambda box: [box.told(41), box.told(43)])
     ids = [document.id for document in site.do(lambda box: box.spool.newest(100))]
     paths = ["/", "/documents", "/api/status", "/metrics", "/healthz", "/readyz"]
     paths += [f"/documents?state={state}" for state in State]
@@ -451,6 +484,20 @@ def test_no_page_names_a_file_or_a_person(site: Site) -> None:
             answer = site.ask(f"{path}{separator}lang={language}")
             assert answer.status in {200, 503}
             assert names_nobody(answer.text), path
+
+
+def test_numbers_that_never_arrived_are_shown_with_their_folder(site: Site) -> None:
+    """As the scanner writes them; each document says its own, and what there is to remark."""
+    site.do(lambda box: box.told(41, NOW - timedelta(minutes=2)))
+    document = site.do(lambda box: box.told(43, NOW))
+    page = site.ask("/?lang=en").text
+    own = site.ask(f"/documents/{document.id}?lang=en").text
+
+    assert re.search(r"post</strong>: Numbers that never arrived: 0042<", page)
+    assert 'scanseal_hotfolder_scans_missing{hotfolder="post"} 1' in site.ask("/metrics").text
+    assert "<dd>0043</dd>" in own
+    assert "<dt>Pages announced</dt><dd>3</dd>" in own
+    assert CODES["sidecar-differs"].en.sentence in own
 
 
 def test_what_is_not_there_is_a_page_with_a_way_back(site: Site) -> None:

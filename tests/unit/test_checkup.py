@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,55 @@ def test_the_claim_is_tried_and_nothing_is_left_behind(
     assert look()["[[hotfolder]] post claim"].text == "rename"
     assert not list((tmp_path / "hot").iterdir())
     assert not list((tmp_path / "state").iterdir())
+
+
+def test_a_folder_for_copies_is_never_made_and_so_has_to_be_there(
+    tmp_path: Path, look: Callable[[], dict[str, Finding]]
+) -> None:
+    """Not even inside the hot folder: the way back would make it on a share that is not mounted."""
+    assert not look()["[[hotfolder]] post rejected"].good
+    (tmp_path / "hot" / "rejected").mkdir()
+    assert look()["[[hotfolder]] post rejected"].good
+
+
+def test_a_report_that_cannot_be_written_is_named_before(
+    tmp_path: Path, look: Callable[[], dict[str, Finding]]
+) -> None:
+    """Its folder has to be there, and no other file may have its name."""
+    assert "[[hotfolder]] post report" not in look()
+    report = tmp_path / "share" / "last.txt"
+    toml = tmp_path / "c.toml"
+    toml.write_text(
+        toml.read_text().replace("[[hotfolder]]\n", f'[[hotfolder]]\nreport = "{report}"\n')
+    )
+
+    def good() -> bool:
+        return look()["[[hotfolder]] post report"].good
+
+    assert not good()
+    report.parent.mkdir()
+    assert good()
+    report.write_text("our telephone numbers")
+    assert not good()
+    report.write_text("")
+    assert good()
+
+
+def test_each_finding_is_said_in_both_languages(look: Callable[[], dict[str, Finding]]) -> None:
+    """What somebody in an office is to put right, they have to be able to read."""
+    for finding in look().values():
+        assert finding.said("en") == finding.text
+        assert "{" not in finding.said("de") + finding.text
+    assert "der Dienst legt ihn nie selbst an" in look()["[[hotfolder]] post rejected"].said("de")
+    assert "never makes it itself" in look()["[[hotfolder]] post rejected"].text
+
+
+def test_it_is_said_whether_events_are_heard(look: Callable[[], dict[str, Finding]]) -> None:
+    """Here they are; of a network mount the tests of the whole intake tell the other half."""
+    found = look()["[[hotfolder]] post events"]
+
+    assert found.good
+    assert re.fullmatch(r"heard on \w+, and looked through every 0\.3 s", found.text)
 
 
 def test_missing_places_are_all_named(look: Callable[[], dict[str, Finding]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 import typing
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from daemon import codes
 from daemon.codes import CODES, TABLE
+from daemon.sections import POLICIES, Profile
 
 DAEMON = Path(codes.__file__).parent
 PAGE = DAEMON.parent / "docs" / "codes.md"
@@ -105,6 +107,18 @@ def test_a_code_is_kebab_and_says_what_to_do_in_both_languages(code: codes.Code)
         assert words.count("`") % 2 == 0
     assert code.en.sentence != code.de.sentence
     assert code.en.remedy != code.de.remedy
+
+
+def test_what_a_profile_can_accept_is_a_finding_as_well() -> None:
+    """The same code then stands in the transfer note, where nobody was sent back to the scanner."""
+    choices = {
+        field.name: field.metadata.get("choices", ()) for field in dataclasses.fields(Profile)
+    }
+    accepted = {code for key, code in POLICIES.items() if "accept" in choices[key]}
+
+    assert len(accepted) > 3
+    assert {code.code for code in TABLE if code.also == "finding"} == accepted
+    assert all(f"`{code}`" in codes.markdown().partition("\n## Alarms")[0] for code in accepted)
 
 
 def test_every_kind_has_its_heading() -> None:

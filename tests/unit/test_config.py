@@ -347,7 +347,8 @@ def test_each_policy_stands_for_one_code() -> None:
     profile = config.Profile(procedure="Scankonzept 1.4")
     assert set(profile.policies.values()) == {"refuse"}
     for key, code in sections.POLICIES.items():
-        other = dataclasses.replace(profile, **{key: "envelope"})
+        changed: dict[str, Any] = {key: "envelope"}
+        other = dataclasses.replace(profile, **changed)
         assert other.policies == profile.policies | {code: "envelope"}
 
 
@@ -492,6 +493,54 @@ def test_refused_copies_must_not_land_in_another_hot_folder(tmp_path: Path) -> N
     found = problems(tmp_path, text)
 
     assert any("bau: rejected: must not overlap with [[hotfolder]] post: path" in x for x in found)
+
+
+BAU = (
+    '[[hotfolder]]\nname = "bau"\npath = "/srv/scans/bau"\n'
+    'rejected = "/srv/scans/bau-rejected"\nprofile = "post"\nreport = "{}"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("report", "wanted"),
+    [
+        ("/var/lib/scanseal/last.txt", "bau: report: must not overlap with [box] state_dir"),
+        ("/srv/dms/last.txt", "bau: report: must not overlap with [[target]] dms: path"),
+        ("/srv/scans/post/last.txt", "bau: report: must not overlap with [[hotfolder]] post: path"),
+        (
+            "/srv/scans/post/rejected/last.txt",
+            "bau: report: must not overlap with [[hotfolder]] post: rejected",
+        ),
+        ("/srv/scans", "bau: report: must not overlap with [[hotfolder]] post: path"),
+        ("/srv/scans/bau", "bau: report: must be a file, not a folder"),
+        ("/srv/scans/bau-rejected/", "bau: report: must be a file, not a folder"),
+        ("/srv/scans/bau/.scanseal/x", "bau: report: must not lie in .scanseal"),
+    ],
+)
+def test_a_report_lies_where_nothing_else_does(tmp_path: Path, report: str, wanted: str) -> None:
+    """In another hot folder it would be taken for a scan; in a target, for a document."""
+    found = problems(tmp_path, GOOD + BAU.format(report))
+
+    assert any(wanted in problem for problem in found), found
+
+
+def test_two_hot_folders_have_two_reports(tmp_path: Path) -> None:
+    """Each would overwrite what the other wrote."""
+    text = put("[[hotfolder]]", 'report = "/srv/last.txt"')
+
+    found = problems(tmp_path, text + BAU.format("/srv/last.txt"))
+
+    assert any("bau: report: must not overlap with [[hotfolder]] post: report" in x for x in found)
+
+
+@pytest.mark.parametrize(
+    "report", ["/srv/scans/bau/Letzte Scans.txt", "/srv/scans/bau-rejected/x.txt", "/srv/last.txt"]
+)
+def test_a_report_may_lie_in_its_own_hot_folder(tmp_path: Path, report: str) -> None:
+    """Or wherever else its people look."""
+    loaded = read(tmp_path, GOOD + BAU.format(report))
+
+    assert loaded.hotfolders[1].report == report
 
 
 @pytest.mark.parametrize(

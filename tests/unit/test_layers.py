@@ -20,8 +20,11 @@ ROWS = (
     # words and values: no file, no clock, no table
     "daemon",
     "errors",
-    "codes",
+    "codes words",
+    "formats",
+    "findings",
     "document",
+    "counting slip",
     "magic",
     "alarms",
     "lifecycle",
@@ -36,10 +39,15 @@ ROWS = (
     "ledger",
     "records records.logins records.rows",
     "records.transaction records.reader",
-    "records.moves records.journal records.writer",
-    "records.documents records.deliveries records.logbook",
+    "records.counters records.moves records.journal records.writer",
+    (
+        "records.copies records.documents records.deliveries records.logbook records.descriptions"
+        " records.twins"
+    ),
     "spool",
     # other processes, and what runs in them
+    "syscalls",
+    "sandbox",
     "child",
     "workers",
     "der",
@@ -48,10 +56,19 @@ ROWS = (
     "cms",
     "transfernote",
     "pages",
-    "pages.ifd pages.inspect pages.packet pages.picture pages.signature",
-    "pages.placeholder pages.frames pages.graphs pages.jpeg pages.rewrite pages.sealed",
-    "pages.page pages.writer",
-    "pages.pixels pages.png pages.tiff",
+    "pages.entries",
+    (
+        "pages.filename pages.ifd pages.jbig2 pages.packet pages.picture pages.policy pages.sidecar"
+        " pages.signature pages.trees"
+    ),
+    "pages.inspect pages.revisions",
+    "pages.symbols pages.placeholder pages.frames pages.graphs pages.jpeg pages.rewrite pages.sealed",
+    "pages.holdings pages.page pages.writer pages.layout pages.decoded pages.jp2",
+    "pages.fax pages.packed pages.tiffjpeg pages.pixels pages.png",
+    "pages.strips pages.tiff",
+    "pages.drawn pages.sample",
+    "pages.cover pages.ink",
+    "pages.covered pages.remarks",
     "pages.shown pages.wrap",
     "prepare",
     "report",
@@ -63,6 +80,8 @@ ROWS = (
     "token",
     "book key",
     "gap manifest",
+    "workplace",
+    "pagetasks",
     "sealer",
     "turns",
     # the stage that delivers
@@ -72,16 +91,19 @@ ROWS = (
     "sync",
     # the stage that takes scans in
     "intake",
-    "intake.bell intake.origin intake.settle",
-    "intake.survey",
-    "intake.claim intake.wayback",
+    "intake.bell intake.origin intake.pairing intake.settle",
+    "intake.moving",
+    "intake.copies intake.explanation intake.survey",
+    "intake.arrivals intake.kin intake.wayback",
+    "intake.claim intake.sidecar intake.report",
     "intake.doorkeeper intake.recovery",
+    "intake.reading",
+    "intake.describer",
     "hotfolder",
     # views: nothing reads them back
     "status",
     "summary lookout",
     "mqtt",
-    "web.words",
     "web.formats web.guard web.metrics",
     "web.pages",
     "web",
@@ -89,6 +111,7 @@ ROWS = (
     "control",
     "checkup",
     "parts",
+    "arrived",
     "commands",
     "service",
     "__main__",
@@ -102,7 +125,7 @@ STAGES = (
 )
 """They meet in the spool and nowhere else."""
 
-WORKERS_ONLY = ("pikepdf", "PyKCS11", "pyhanko", "PIL", "img2pdf")
+WORKERS_ONLY = ("pikepdf", "PyKCS11", "pyhanko", "PIL", "img2pdf", "lxml")
 """What parses foreign bytes, or talks to a token: never in the main process (I10)."""
 
 

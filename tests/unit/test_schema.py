@@ -7,7 +7,9 @@ import sqlite3
 import pytest
 
 from daemon import schema
+from daemon.document import Digest
 from daemon.errors import CorruptionError
+from daemon.records.copies import Copies
 from daemon.records.reader import Reader
 from tests.values import NOW
 
@@ -30,7 +32,9 @@ def test_an_empty_database_gets_every_table_and_the_number(db: sqlite3.Connectio
     """And no transaction stays open that would hold the next writer up."""
     schema.migrate(db)
 
-    assert tables(db) == {"meta", "document", "delivery", "ledger", "personal", "login", "tally"}
+    assert tables(db) == {
+        "meta", "document", "delivery", "ledger", "personal", "login", "tally", "counter", "missing"
+    }  # fmt: skip
     assert version(db) == schema.VERSION == len(schema.MIGRATIONS)
     assert not db.in_transaction
 
@@ -88,7 +92,16 @@ def test_no_question_reads_a_whole_table(db: sqlite3.Connection) -> None:
         reader.oldest(state)
         reader.newest(5, state=state)
     reader.newest(5, before="f")
-    reader.copies_due(5)
+    reader.newest_of("post", 5)
+    copies = Copies(db, "box")
+    copies.copies_due("post", 5)
+    copies.copies_over("post", NOW, 5)
+    copies.copies_elsewhere(["post"])
+    copies.abandon_copies(["post"], NOW)
+    copies.refused_with("post", Digest.of(b""))
+    copies.refused_ids("post", 5)
+    copies.refused_ending("post", "0123abcd", 5)
+    reader.superseded("a")
     reader.due("dms", NOW, 5)
     reader.next_due("dms")
     reader.deliveries("a")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.document import DeliveryState, Digest, Document, Role, State, new_id, utc_text
+from daemon.document import Copy, DeliveryState, Digest, Document, Role, State, new_id, utc_text
 from daemon.errors import PersonNeeded, StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records.reader import open_reader
@@ -125,7 +125,7 @@ def test_a_worker_that_dies_twice_refuses_the_document(spool: Spool) -> None:
     twice = spool.crashed(once, NOW)
 
     assert (twice.state, twice.code, twice.step) == (State.REFUSED, "crashed-here", "")
-    assert spool.copies_due(5) == [twice]
+    assert spool.copies_due("post", 5) == [twice]
     assert last(spool)["detail"] == {"code": "crashed-here", "reason": "twice in step seal"}
     check(spool)
 
@@ -144,12 +144,12 @@ def test_a_refused_document_has_its_code_and_a_copy_due(spool: Spool) -> None:
     document = refused(spool)
 
     assert (document.state, document.code) == (State.REFUSED, "pdf-damaged")
-    assert spool.copies_due(5) == [document]
+    assert spool.copies_due("post", 5) == [document]
     assert last(spool)["event"] == "refuse"
     assert last(spool)["detail"] == {"code": "pdf-damaged", "reason": "no page tree"}
     assert spool.unsealed_bytes() == 0
-    spool.copied_back(document, NOW)
-    assert spool.copies_due(5) == []
+    spool.copied_back(document, LATER, NOW)
+    assert spool.copies_due("post", 5) == []
     check(spool)
 
 
@@ -252,7 +252,7 @@ def test_what_was_proven_while_it_was_held_files_it_on_release(spool: Spool) -> 
 
 
 def test_a_refused_document_is_released_to_the_same_rules_again(spool: Spool) -> None:
-    """Tries from zero, and no copy is due any more."""
+    """Tries from zero, and its copy has to go."""
     document = refused(spool)
 
     assert spool.release(document.id, "uid 1000 (anna)", LATER) == ("document",)
@@ -264,7 +264,8 @@ def test_a_refused_document_is_released_to_the_same_rules_again(spool: Spool) ->
         0,
         LATER,
     )
-    assert spool.copies_due(5) == []
+    assert found.copy is Copy.LEAVING
+    assert spool.copies_due("post", 5) == [found]
     assert "anna" not in json.dumps(last(spool))
     assert spool.unsealed_bytes() == document.size
     check(spool)
@@ -351,7 +352,11 @@ def test_discarding_needs_a_refused_document(spool: Spool) -> None:
     found = spool.discard(other.id, "uid 0", "Herr Müller war nicht da", NOW)
 
     assert found.state is State.DISCARDED
-    assert spool.copies_due(5) == []
+    assert spool.copies_due("post", 5) == [found]
+    spool.copy_removed(found, LATER)
+    assert last(spool)["event"] == "copy-removed"
+    assert spool.copies_due("post", 5) == []
+    spool.discard(refused(spool, 3).id, "uid 0", "Herr Müller war nicht da", NOW)
     assert "ller" not in json.dumps(last(spool), ensure_ascii=False)
     assert last(spool)["personal_hash"]
     check(spool)
@@ -494,8 +499,8 @@ def test_a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one(spool: Spoo
     again = spool.refuse(
         spool.document(first.id), "too-many-pages", "", LATER + timedelta(seconds=1)
     )
-    spool.copied_back(first, LATER + timedelta(seconds=2))
+    spool.copied_back(first, LATER, LATER + timedelta(seconds=2))
 
-    assert spool.copies_due(5) == [again]
-    spool.copied_back(again, LATER + timedelta(seconds=3))
-    assert spool.copies_due(5) == []
+    assert spool.copies_due("post", 5) == [again]
+    spool.copied_back(again, LATER, LATER + timedelta(seconds=3))
+    assert spool.copies_due("post", 5) == []

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from daemon.document import Document, Role, State
+from daemon.document import Copy, Document, Kin, Role, State
 from daemon.errors import PersonNeeded, StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records.journal import compare, verify_files
@@ -106,8 +106,41 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def discard(self, data: st.DataObject) -> None:
         if document := self.some(data, State.REFUSED):
-            self.spool.copied_back(document, self.now)
             self.spool.discard(document.id, "uid 0", "because", self.now)
+
+    @rule(data=st.data())
+    def supersede(self, data: st.DataObject) -> None:
+        old, new = self.some(data, State.REFUSED), self.some(data, *State)
+        if old and new:
+            try:
+                self.spool.supersede(old.id, new.id, "uid 0", self.now)
+            except PersonNeeded:
+                assert old.id == new.id or new.state in {State.DISCARDED, State.WITHDRAWN}
+
+    @rule(data=st.data())
+    def drop_a_refused_one_again(self, data: st.DataObject) -> None:
+        if old := self.some(data, State.REFUSED):
+            self.number += 1
+            kin = Kin(supersedes=(old.id,), how="digest")
+            new = self.spool.claim(arrival(self.number), self.now, kin)
+            assert self.spool.document(old.id).superseded_by == new.id
+
+    @rule()
+    def claim_what_is_refused_and_copied(self) -> None:
+        self.number += 1
+        document = self.spool.claim(arrival(self.number), self.now)
+        self.spool.refuse(document, "file-incomplete", "", self.now)
+        self.see_to_the_copies()
+
+    @rule()
+    def see_to_the_copies(self) -> None:
+        for found in self.spool.copies_due("post", 3):
+            if found.copy is Copy.DUE:
+                self.spool.copied_back(found, self.now + timedelta(hours=5), self.now)
+            else:
+                self.spool.copy_removed(found, self.now)
+        for found in self.spool.copies_over("post", self.now, 3):
+            self.spool.copy_removed(found, self.now)
 
     @rule(
         data=st.data(),

@@ -41,7 +41,7 @@ def test_the_second_unclean_end_refuses_an_unsealed_document(spool: Spool, state
 
     found = spool.document(document.id)
     assert (found.state, found.code, found.step) == (State.REFUSED, "crashed-here", "")
-    assert spool.copies_due(5) == [found]
+    assert spool.copies_due("post", 5) == [found]
     assert spool.document(other.id) == other
     check(spool)
     spool.close()

@@ -244,6 +244,8 @@ def test_json_holds_no_file_name_and_no_person(box: Watched) -> None:
     box.claimed(NOW - timedelta(days=1))
     refused = box.refused()
     box.spool.release(refused.id, "Sachbearbeiter", NOW)
+    box.told(41)
+    box.told(43)
 
     text = json.dumps(status.as_json(box.now()), ensure_ascii=False)
 
@@ -251,6 +253,18 @@ def test_json_holds_no_file_name_and_no_person(box: Watched) -> None:
     rows = box.spool._db.execute("SELECT content FROM personal").fetchall()
     assert any(trace in str([tuple(row) for row in rows]).lower() for trace in TRACES)
     assert names_nobody(text)
+
+
+def test_what_never_arrived_is_counted_for_each_hot_folder(box: Watched) -> None:
+    """The first numbers of many; what is still in its time of grace is not told yet."""
+    for counter in (1, 40, 41):
+        box.told(counter)
+    (missing,) = box.now().missing
+    box.know(now=NOW - timedelta(seconds=1))
+
+    assert (missing.hotfolder, missing.count) == ("post", 38)
+    assert missing.numbers == tuple(f"{number:04}" for number in range(2, 22))
+    assert box.now().missing == ()
 
 
 def test_every_state_of_a_delivery_is_in_each_target(box: Watched) -> None:

@@ -92,3 +92,37 @@ def test_xmp_has_a_text_for_each_field() -> None:
 def test_the_note_has_no_place_for_the_name_of_the_file() -> None:
     """The name is personal, and the note is archived for as long as the document (I9)."""
     assert not [name for name in transfernote.names() if "name" in name or "path" in name]
+
+
+def test_the_pages_of_findings_stand_beside_them() -> None:
+    """In XML one element each, in XMP one text: which pages a code is about."""
+    pages = ("page-blank:2,4-6", "transcoded:1")
+    note = transfernote.completed(NOTE, 9, ["page-blank", "transcoded"], "", pages)
+
+    assert note.finding_pages == pages
+    assert transfernote.from_json(transfernote.as_json(note)) == note
+    assert transfernote.as_xmp(note)["finding_pages"] == "page-blank:2,4-6 transcoded:1"
+    root = ET.fromstring(transfernote.as_xml(note))  # noqa: S314 (our own)
+    texts = [(part.tag, part.text) for part in root.find(f"{SPACE}finding_pages") or []]
+    assert texts == [(f"{SPACE}pages", text) for text in pages]
+
+
+def test_the_note_of_a_cover_page_does_not_claim_to_match_the_paper() -> None:
+    """A.NB.4 f: nobody has looked at the scan, so nobody can say that it matches."""
+    note = transfernote.enveloped(NOTE, "already-signed")
+
+    assert note.findings == ("operator-unknown", "envelope", "already-signed")
+    assert "Deckblatt" in note.match_de
+    assert "cover sheet" in note.match_en
+    assert "nicht geprüft" in note.match_de
+    assert "was not checked" in note.match_en
+    assert (note.images, note.checked_at) == (0, "")
+    assert transfernote.enveloped(note, "already-signed") == note
+
+
+def test_what_only_the_main_process_can_find_is_added_once() -> None:
+    """The worker sends the note's findings back with its own."""
+    note = transfernote.found(NOTE, "duplicate-content")
+
+    assert note.findings == ("operator-unknown", "duplicate-content")
+    assert transfernote.found(note, "duplicate-content") == note

@@ -1,4 +1,4 @@
-"""What the page says, in German and English: a table of words, and nothing else.
+"""What the page, the terminal and the texts for people say: a table of words, and nothing else.
 
 A word with numbers in it has a form for one (`..._1`) beside the form for many.
 States are told in the words of the people who scan, not in those of the tables.
@@ -110,8 +110,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "writer": ("Scanner schreibt noch", "Open writers"),
     "writer_known": ("wird erkannt", "are detected"),
     "writer_unknown": (
-        "hier nicht erkennbar: die Ruhezeit entscheidet allein",
-        "cannot be known here: the quiet time alone decides",
+        "hier nicht erkennbar: allein die Ruhezeit entscheidet, und sie ist dreimal so lang",
+        "cannot be known here: the quiet time alone decides, and is three times as long",
     ),
     # Box
     "clock": ("Uhr", "Clock"),
@@ -150,6 +150,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "images": ("Seitenbilder", "Page images"),
     "profile": ("Profil", "Profile"),
     "findings": ("Bemerkungen", "Findings"),
+    "on_page": ("Seite {pages}:", "Page {pages}:"),
+    "on_pages": ("Seiten {pages}:", "Pages {pages}:"),
+    "not_counted": ("nicht gezählt", "not counted"),
+    "duplicate_of": ("Dasselbe wie", "The same as"),
     "no_findings": ("keine", "none"),
     "now_in_step": ("gerade in Arbeit: {step}", "in work now: {step}"),
     "deliveries": ("Lieferungen", "Deliveries"),
@@ -171,14 +175,152 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "line": ("Zeile", "Line"),
     "release_hint": ("Noch einmal versuchen:", "To try again:"),
     "discard_hint": (
-        "Aufgeben, weil das Papier neu gescannt wurde:",
-        "To give it up, because the paper was scanned again:",
+        "Ohne Ersatz aufgeben:",
+        "To give it up without a replacement:",
     ),
+    "supersede_hint": (
+        "Das Papier wurde neu gescannt (mit der Kennung des neuen Dokuments):",
+        "The paper was scanned again (with the new document's id):",
+    ),
+    "resembles": (
+        "Heißt wie ein zurückgewiesenes Dokument:",
+        "Has the name of a refused document:",
+    ),
+    "resembles_hint": ("Ersetzt es dieses? Dann:", "Does it replace that one? Then:"),
+    "superseded_by": ("Ersetzt durch", "Replaced by"),
+    "stands_for": ("Ersetzt", "Replaces"),
+    "copy_until": ("Kopie in rejected bis", "Copy in rejected until"),
     "back": ("Zurück zur Übersicht", "Back to the overview"),
     "not_found": (
         "Diese Seite oder dieses Dokument gibt es hier nicht.",
         "There is no such thing here.",
     ),
+    # What became of a scan, for those who scanned it
+    "scan_lying": ("noch nicht abgeholt: {why}", "not collected yet: {why}"),
+    "scan_taken": ("wird gerade abgeholt", "is being collected"),
+    "scan_claimed": ("wird gesiegelt", "is being sealed"),
+    "scan_sidecar": ("wartet auf die Begleitdatei", "waits for its sidecar"),
+    "scan_waiting": ("wartet: {why}", "waits: {why}"),
+    "scan_refused": ("abgelehnt: {why}", "not accepted: {why}"),
+    "scan_copy": ("Siehe {folder}.", "See {folder}."),
+    "scan_discarded": ("aufgegeben", "given up"),
+    "scan_superseded": ("ersetzt durch {id8}", "replaced by {id8}"),
+    "scan_sealed": (
+        "gesiegelt, noch nicht im DMS und im Archiv",
+        "sealed, not yet in the DMS and in the archive",
+    ),
+    "scan_in_dms": (
+        "liegt im DMS, noch nicht im Archiv",
+        "is in the DMS, not yet in the archive",
+    ),
+    "scan_in_archive": (
+        "liegt im Archiv, noch nicht im DMS",
+        "is in the archive, not yet in the DMS",
+    ),
+    "scan_at_target": ("{target}: {why}", "{target}: {why}"),
+    "scan_held": ("angehalten: {why}", "held: {why}"),
+    "scan_withdrawn": ("zurückgezogen", "withdrawn"),
+    "scan_filed": ("liegt im DMS und im Archiv", "is in the DMS and in the archive"),
+    "scan_forgotten": ("hier gelöscht", "removed here"),
+    "scan_resembles": ("ersetzt vielleicht {id8}", "may replace {id8}"),
+    "scan_nameless": ("(Name nicht lesbar)", "(name unreadable)"),
+    "scans_none": ("Kein Scan gefunden.", "No scan found."),
+    "scans_none_searched": (
+        "Kein Scan gefunden; durchgesehen wurden die letzten {n}.",
+        "No scan found; the last {n} were looked through.",
+    ),
+    "scans_waiting": ("Noch im Scan-Ordner", "Still in the scan folder"),
+    "counter": ("Zählernummer des Scanners", "Number of the scanner's counter"),
+    "pages_announced": ("Angekündigte Seiten", "Pages announced"),
+    "explained": ("erklärt ({n})", "explained ({n})"),
+    "scans_missing": ("Nummern, die nie ankamen", "Numbers that never arrived"),
+    "report_folder": ("Scan-Ordner: {name}", "Scan folder: {name}"),
+    "report_as_of": (
+        "Stand: {at}. Ist das über {n} Minuten her, arbeitet das Gerät gerade nicht.",
+        "As of: {at}. If that is more than {n} minutes ago, the box is not working.",
+    ),
+    "report_scans": ("Die letzten Scans, der neueste zuerst", "The last scans, the newest first"),
+    # What the commands say
+    "check_ok": ("gut   ", "ok   "),
+    "check_bad": ("FALSCH", "WRONG"),
+    "check_good": (
+        "Nichts spricht dagegen; Token, PIN und Broker werden beim Start geprüft.",
+        "Nothing speaks against it; token, PIN and broker are tried at the start.",
+    ),
+    "check_path": ("{path}", "{path}"),
+    "check_trouble": ("{path}: {error}", "{path}: {error}"),
+    "check_will_be_made": ("{path} wird angelegt", "{path} will be made"),
+    "check_cannot_be_made": (
+        "{path} fehlt, und {parent} ist nicht beschreibbar",
+        "{path} does not exist and {parent} may not be written",
+    ),
+    "check_no_folder": ("{path} ist kein Ordner ({why})", "{path} is no folder ({why})"),
+    "check_closed": (
+        "{path} ist für uid {uid} nicht beschreibbar, Rechte {mode}",
+        "{path} may not be written by uid {uid}, mode {mode}",
+    ),
+    "check_unreadable": ("{path} ist nicht lesbar", "{path} cannot be read"),
+    "check_no_file": ("{path} ist keine gewöhnliche Datei", "{path} is no regular file"),
+    "check_open": (
+        "{path} ist für andere offen, Rechte {mode}: chmod 0400",
+        "{path} is open to others, mode {mode}: chmod 0400",
+    ),
+    "check_not_ours": (
+        "{path} ist nicht vom Dienst: eine andere Datei hat diesen Namen",
+        "{path} is not the service's: another file has this name",
+    ),
+    "check_why_target": (
+        "der Dienst legt ihn nie selbst an",
+        "the service never makes it itself",
+    ),
+    "check_why_state": ("der Dienst muss ihn besitzen", "the service has to own it"),
+    "check_why_hotfolder": (
+        "Scanner brauchen ihn und der Dienst auch",
+        "scanners need it, and so does the service",
+    ),
+    "check_why_rejected": (
+        "Kopien zurückgewiesener Scans kommen dorthin; der Dienst legt ihn nie selbst an",
+        "copies of refused scans go there; the service never makes it itself",
+    ),
+    "check_why_report": (
+        "dort steht die Datei mit den letzten Scans; der Dienst legt ihn nie selbst an",
+        "the file with the last scans stands there; the service never makes it itself",
+    ),
+    "check_claim_unknown": (
+        "Umbenennen oder Kopieren: bekannt, sobald es state_dir gibt",
+        "rename or copy: known once the state_dir exists",
+    ),
+    "check_copy": ("Kopieren (anderes Dateisystem)", "copy (another mount)"),
+    "check_rename": ("Umbenennen", "rename"),
+    "check_events": (
+        "kommen auf {kind} an, und alle {every} s wird nachgesehen",
+        "heard on {kind}, and looked through every {every} s",
+    ),
+    "check_no_events": (
+        "keine, {error}: alle {every} s wird nachgesehen",
+        "none, {error}: looked through every {every} s",
+    ),
+    "check_no_events_there": (
+        "{kind} meldet keine, auch nicht, wer schreibt: Nachsehen alle {every} s, Ruhezeit {quiet} s",
+        "none come from {kind}, nor who writes there: looked through every {every} s, quiet for {quiet} s",
+    ),
+    "check_certificate": ("{path}: {n} Zertifikat", "{path}: {n} certificate"),
+    "check_certificates": ("{path}: {n} Zertifikate", "{path}: {n} certificates"),
+    "check_credential": (
+        "kommt beim Start von systemd",
+        "comes from systemd when the service starts",
+    ),
+    "check_sandbox": ("Landlock {landlock}, seccomp", "Landlock {landlock}, seccomp"),
+    "check_not_here": ("gibt es hier nicht: {missing}", "not here: {missing}"),
+    "check_wrong": (
+        "Zuerst muss etwas in Ordnung gebracht werden.",
+        "Something has to be mended first.",
+    ),
+    "since": ("seit {at}", "since {at}"),
+    "released": ("freigegeben: {what}", "released: {what}"),
+    "released_document": ("das Dokument", "the document"),
+    "discarded": ("aufgegeben: {id}", "given up: {id}"),
+    "superseded": ("{old} ist ersetzt durch {new}", "{old} is replaced by {new}"),
     # States of a document
     "document_claimed": ("wird gesiegelt", "being sealed"),
     "document_waiting": ("wartet", "waiting"),
@@ -201,11 +343,19 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     # Events in the ledger
     "event_claim": ("übernommen", "taken over"),
     "event_wait": ("wartet", "waits"),
+    "event_describe": ("gelesen, was dazugehört", "what came with it was read"),
     "event_resume": ("geht weiter", "goes on"),
     "event_refuse": ("zurückgewiesen", "refused"),
     "event_release": ("von einem Menschen freigegeben", "released by a person"),
     "event_discard": ("von einem Menschen aufgegeben", "given up by a person"),
     "event_supersede": ("durch ein neues ersetzt", "superseded by a new one"),
+    "event_supersedes": ("ersetzt ein zurückgewiesenes", "stands for a refused one"),
+    "event_copy-made": ("Kopie in rejected gelegt", "copy put into rejected"),
+    "event_copy-removed": ("Kopie aus rejected entfernt", "copy removed from rejected"),
+    "event_copy-abandoned": (
+        "Kopie in rejected zurückgelassen: der Ordner ist nicht mehr eingerichtet",
+        "copy left in rejected: its hot folder is configured no longer",
+    ),
     "event_seal": ("gesiegelt", "sealed"),
     "event_stamp": ("mit Zeitstempel versehen", "time-stamped"),
     "event_freeze": ("Manifest festgeschrieben", "manifest frozen"),
