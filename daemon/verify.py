@@ -31,8 +31,8 @@ from xml.parsers import expat
 from daemon.child import serve
 from daemon.document import utc_text, utc_time
 from daemon.errors import WorkerDied
+from daemon.pages.packet import XMP_NAMESPACE
 from daemon.report import Note, Report, Seal, render
-from daemon.transfernote import NAMESPACE
 from daemon.workers import Limits, typed
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ def _fields(xmp: bytes) -> tuple[Note, ...]:
 
     def add(name: str, value: str) -> None:
         namespace, _, local = name.rpartition(" ")
-        if namespace == NAMESPACE and len(found) < MAX_NOTES:
+        if namespace == XMP_NAMESPACE and len(found) < MAX_NOTES:
             found.append(Note(name=_cut(local), value=_cut(value.strip())))
 
     def start(_: str, attributes: dict[str, str]) -> None:

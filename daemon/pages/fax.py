@@ -144,7 +144,7 @@ def is_same(picture: Picture, frame: Frame, image: Image.Image) -> bool:
     held = io.BytesIO(one_strip(tags, b"".join(picture.chunks())))
     with frames.decoding(), Image.open(held, formats=("TIFF",)) as joined:
         joined.load()
-        return joined.size == image.size and not ImageChops.logical_xor(joined, image).getbbox()
+        return not ImageChops.logical_xor(joined, image).getbbox()
 
 
 def is_usual(picture: Picture, frame: Frame) -> bool:

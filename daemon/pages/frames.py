@@ -66,12 +66,18 @@ OTHER_ORDER: Final = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" 
 
 
 @contextmanager
+def quietly() -> Iterator[None]:
+    """Keep Pillow's warnings to ourselves: they quote the image, and nobody waits for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever Pillow raises over a broken image into a refusal; its warnings are nobody's."""
+    """Turn whatever Pillow raises over a broken image into a refusal."""
     try:
-        with warnings.catch_warnings():
-            # They quote the image, and what is wrong with it is found out here anyway.
-            warnings.simplefilter("ignore")
+        with quietly():
             yield
     except (DaemonError, MemoryError):
         raise
@@ -127,7 +133,8 @@ def turns(image: Image.Image, turn: Turn) -> None:
         return
     exif = Image.Exif()
     try:
-        exif.load(block)
+        with quietly():
+            exif.load(block)
         wanted = TURNS.get(int(exif.get(ORIENTATION, 1)), Turn())
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         wanted = Turn()

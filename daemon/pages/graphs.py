@@ -38,6 +38,7 @@ OF_A_TABLE: Final = frozenset({
     "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms",
 })  # fmt: skip
 LENGTH: Final = frozenset({"/Length"})
+CODING: Final = frozenset({"/Filter", "/DecodeParms"})
 NOTHING: Final[frozenset[str]] = frozenset()
 
 _CONTAINERS: Final = frozenset({Kind.array, Kind.dictionary, Kind.stream})
@@ -148,7 +149,9 @@ class _Walk:
         elif kind == Kind.dictionary:
             self.dictionaries(one, other, NOTHING)
         else:
-            self.entries(_decrypted(one.stream_dict), entries_of(other.stream_dict), LENGTH)
+            # Of a stream without a byte qpdf leaves out the filters: there is nothing to decode.
+            but = LENGTH if one.stream_dict.get_int(Name.Length) else LENGTH | CODING
+            self.entries(_decrypted(one.stream_dict), entries_of(other.stream_dict), but)
             _streams(one, other)
 
 

@@ -201,7 +201,8 @@ def _exif(scan: Scan) -> tuple[Turn, Density]:
 def exif_directory(exif: bytes) -> Directory | None:
     """Return the first directory of an Exif block, or None: a broken one says nothing."""
     try:
-        return next(directories(io.BytesIO(exif), 1), None)
+        # Some writers leave out where the next directory is, which nobody asks for.
+        return next(directories(io.BytesIO(exif + bytes(4)), 1), None)
     except Refused:
         return None
 

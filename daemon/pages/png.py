@@ -36,7 +36,7 @@ DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6
 INDEXED: Final = 3
 READ: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"iCCP", b"eXIf"})
 MOST_READ: Final = 8 << 20
-MOST_CHUNKS: Final = 1 << 20
+MOST_CHUNKS: Final = 1 << 17
 MOST_FILTER: Final = 4
 """The highest number of a row's filter (PNG 1.2, 6.1); readers do anything with others."""
 

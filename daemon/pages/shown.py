@@ -16,7 +16,7 @@ from pikepdf import Array, Dictionary, Name
 from PIL import Image
 
 from daemon.pages import decoded, pixels, strips
-from daemon.pages.frames import decoding, opened
+from daemon.pages.frames import decoding, opened, quietly
 from daemon.pages.graphs import Differ
 from daemon.pages.page import Shown, carries, has_only, pieces_of, shown_by
 
@@ -154,7 +154,8 @@ def _turned(image: Image.Image, shown: Shown) -> None:
     if isinstance(block, bytes):
         exif = Image.Exif()
         try:
-            exif.load(block)
+            with quietly():
+                exif.load(block)
             wanted = int(exif.get(ORIENTATION, 1))
         except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
             wanted = 1

@@ -35,9 +35,12 @@ from contrib.demo import nss
 from contrib.demo.token import issue
 from daemon import cms, report, template, verify
 from daemon.errors import WorkerDied
+from daemon.pages.packet import fresh
 from daemon.report import ENGLISH, GERMAN, Note, Report, Seal, render
 from daemon.sandbox import Sandbox
+from daemon.transfernote import as_xmp
 from daemon.workers import Worker
+from tests.unit.pages_samples import NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +51,7 @@ GAP_BYTES = 8192
 HOLE = b"[ 0 9999999991 9999999992 9999999993 ]"
 XMP = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:t="urn:scanseal:transfernote:1" t:box="marktamt-01">
+<rdf:Description rdf:about="" xmlns:t="urn:scanseal:transfernote:1#" t:box="marktamt-01">
 <t:creator>unknown</t:creator><t:organisation>Stadt M\xc3\xbcnster &amp; Land</t:organisation>
 </rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>"""
 
@@ -427,9 +430,16 @@ def test_the_transfer_note_is_shown(sealed: bytes, rsa_token: Token, judge: Judg
     assert "nicht bewiesen" in render(replace(found, problems=("pdf-malformed",)), "de")
 
 
+def test_the_note_that_is_written_is_the_note_that_is_shown() -> None:
+    """Every field of it, under the name it has."""
+    shown = {note.name: note.value for note in verify._fields(fresh(NOTE))}
+
+    assert shown == as_xmp(NOTE)
+
+
 def test_a_note_that_would_grow_is_no_note(sealed: bytes, rsa_token: Token, judge: Judge) -> None:
     """XMP with entities is refused before one of them is expanded."""
-    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><x xmlns="urn:scanseal:transfernote:1">&a;</x>'
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><x xmlns="urn:scanseal:transfernote:1#">&a;</x>'
 
     found = judge(sealed.replace(XMP, bomb.ljust(len(XMP))), rsa_token.ca)
 

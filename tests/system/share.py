@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -132,6 +133,7 @@ class Intake:
         """Start it; return once it has looked at every folder."""
         self.share = share
         self.names = names
+        self._asking = threading.Lock()
         self.state = share.root / f"service-{names[0]}" / "state"
         self.state.parent.mkdir(mode=0o700)
         os.chown(self.state.parent, SERVICE, SERVICE)
@@ -155,8 +157,9 @@ class Intake:
         """Return its alarms, and the facts of its folders."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print("?", file=self._process.stdin, flush=True)
-        found: dict[str, Any] = json.loads(self._process.stdout.readline())
+        with self._asking:
+            print("?", file=self._process.stdin, flush=True)
+            found: dict[str, Any] = json.loads(self._process.stdout.readline())
         return found
 
     def facts(self) -> dict[str, Any]:

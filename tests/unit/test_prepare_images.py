@@ -129,6 +129,33 @@ def test_i11_an_image_is_turned_by_its_page_not_in_its_pixels(
     assert read_back(source, target, reply["kind"])["compared"] == "streams"
 
 
+def exif_of(*entries: bytes, after: bytes = bytes(4)) -> bytes:
+    """Return an Exif block of these lines."""
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries) + after
+
+
+ON_ITS_SIDE = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+
+
+@pytest.mark.parametrize("make", [jpeg, png])
+def test_an_exif_block_without_its_last_word_still_turns(tmp_path: Path, make: Any) -> None:
+    """Where the next directory is: some leave that out, and nobody asks for it."""
+    source, target, reply = prepared(tmp_path, make(exif=exif_of(ON_ITS_SIDE, after=b"")))
+
+    with pikepdf.open(target) as made:
+        assert made.pages[0].obj.Rotate == 90
+    assert read_back(source, target, reply["kind"])["compared"] == "streams"
+
+
+@pytest.mark.parametrize("make", [jpeg, png])
+def test_an_exif_block_that_can_be_read_in_two_ways_is_damaged(tmp_path: Path, make: Any) -> None:
+    """One reader gives up over so many entries, another turns the page: nobody knows what is up."""
+    many = [struct.pack("<HHII", 40000 + number, 3, 1, 0) for number in range(4200)]
+
+    assert refusal(tmp_path, make(exif=exif_of(ON_ITS_SIDE, *many))) == "image-damaged"
+
+
 def test_a_page_is_as_large_as_the_resolution_says(tmp_path: Path) -> None:
     """JFIF counts per inch or per centimetre, PNG per metre."""
     sizes = []
@@ -477,6 +504,29 @@ def test_i10_an_image_of_too_many_pixels_is_never_decoded(tmp_path: Path, scan: 
 def test_a_png_that_unpacks_to_more_than_it_says_is_refused_early(tmp_path: Path) -> None:
     """A small header in front of gigabytes: unpacking stops where the image should end."""
     assert refusal(tmp_path, a_png(header(2, 2), b"\0" * (64 << 20))) == "image-damaged"
+
+
+def test_i10_parts_without_end_are_not_read_for_ever(tmp_path: Path) -> None:
+    """Segments and chunks of nothing, a file full of them."""
+    comments = jpeg()[:2] + b"\xff\xfe\0\2" * 5000 + jpeg()[2:]
+    assert refusal(tmp_path, comments) == "image-damaged"
+
+    whole = png()
+    nothing = struct.pack(">I4sI", 0, b"teSt", zlib.crc32(b"teSt")) * (1 << 17)
+    assert refusal(tmp_path, whole[:33] + nothing + whole[33:]) == "image-damaged"
+
+
+def test_pages_with_one_profile_share_it(tmp_path: Path) -> None:
+    """A scanner's profile has up to some megabytes, and its document a thousand pages."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pages = [drawn("RGB", text=text) for text in "abc"]
+    source, target, _ = prepared(tmp_path, tiff(*pages, compression="jpeg", icc_profile=profile))
+
+    with pikepdf.open(target) as made:
+        spaces = [page.obj.Resources.XObject["/Im"].ColorSpace for page in made.pages]
+        assert len({space[1].objgen for space in spaces}) == 1
+        assert spaces[0][1].read_raw_bytes() == profile
+    assert read_back(source, target, "tiff")["images"] == 3
 
 
 def test_a_tiff_of_too_many_images_is_refused(tmp_path: Path) -> None:

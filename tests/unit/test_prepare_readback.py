@@ -198,6 +198,19 @@ def test_names_that_are_no_text_are_compared_as_well(tmp_path: Path) -> None:
         assert differs(source, changed_file, "pdf") == "pages-differ"
 
 
+def test_a_stream_without_a_byte_needs_no_filter(tmp_path: Path) -> None:
+    """Qpdf leaves the filter out: empty pages of office programs have such contents."""
+    empty = tmp_path / "empty.pdf"
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page()
+        pdf.save(empty)
+    assert b"/FlateDecode" in empty.read_bytes()
+
+    source, target, _ = sealed(tmp_path, empty.read_bytes())
+
+    assert read_back(source, target, "pdf")["images"] == 1
+
+
 def test_what_hangs_on_the_trailer_counts_as_well(tmp_path: Path) -> None:
     """Nothing shows it, but it is in the scan; only what a table needs belongs to the file."""
     one, two = (handmade({**PAGE, 4: b"(%b)" % text}, b"/Odd [ 4 0 R ]") for text in (b"1", b"2"))

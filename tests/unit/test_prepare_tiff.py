@@ -478,6 +478,34 @@ class TestJpeg:
 
         wrapped(tmp_path, tiff_file(image), "pixels")
 
+    @pytest.mark.parametrize(
+        "what",
+        ["more behind the end", "restarts", "a last strip filled up", "an interval in front"],
+    )
+    def test_strips_that_are_not_what_they_have_to_be_are_not_joined(
+        self, tmp_path: Path, what: str
+    ) -> None:
+        """Then the pixels are carried that libtiff makes of them one by one."""
+        options: dict[str, Any] = {"restart_marker_blocks": 2} if what == "restarts" else {}
+        tops = (0, 32, 64)
+        parts = [
+            encoded(drawn("L", (60, 96)).crop((0, top, 60, top + 32)), "JPEG", **options)
+            for top in tops
+        ]
+        tags: dict[str, Value] = {"t257": 96, "t259": 7, "t278": 32}
+        if what == "more behind the end":
+            parts[1] += b"more\xff\xd9"
+        elif what == "restarts":
+            interval = b"\xff\xdd\0\4\0\2"
+            assert all(part.count(interval) == 1 for part in parts)
+            parts = [part.replace(interval, b"") for part in parts]
+        elif what == "a last strip filled up":
+            tags["t257"] = 80
+        else:
+            tags["t347"] = b"\xff\xd8\xff\xdd\0\4\0\2\xff\xd9"
+
+        wrapped(tmp_path, tiff_file(replace(of("L", **tags), parts=parts)), "pixels")
+
     @pytest.mark.parametrize("kind", ["jfif", "adobe", "ycc named as rgb", "rgb with jfif"])
     def test_markers_have_to_say_what_the_directory_says(self, tmp_path: Path, kind: str) -> None:
         """A reader of the PDF has only the markers. Where they disagree, pixels are carried."""
@@ -707,7 +735,15 @@ def test_i11_what_would_be_nearly_the_same_is_refused(tmp_path: Path, kind: str)
 DAMAGED: Final = {
     "no rows to a strip": (of("L", t278=0), "image-damaged"),
     "two compressions": (of("L", t259=(1, 5)), "image-damaged"),
-    "a third plane order": (of("RGB", t284=3), "image-damaged"),
+    "a third plane order": (
+        repacked(of("RGB", t284=3), 5, [lzw(of("RGB").parts[0])]),
+        "image-damaged",
+    ),
+    "no rows to a fax's strip": (
+        directory_of(tiff(drawn("1"), compression="group4"), 278),
+        "image-damaged",
+    ),
+    "a fraction for bits": (of("L", t258=Fraction(8)), "image-damaged"),
     "bits of other samples": (of("RGB", t258=(8, 8)), "image-damaged"),
     "a fraction for a size": (of("L", t256=Fraction(60)), "image-damaged"),
     "no size": (of("L", t256=0), "image-damaged"),
@@ -721,6 +757,12 @@ DAMAGED: Final = {
     "no strip": (Directory(of("L").tags), "image-damaged"),
     "half of the strips": (of("L", t278=42), "image-damaged"),
 }
+
+
+zero_rows, _ = DAMAGED["no rows to a fax's strip"]
+DAMAGED["no rows to a fax's strip"] = (
+    replace(zero_rows, tags={**zero_rows.tags, 278: 0}), "image-damaged",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
