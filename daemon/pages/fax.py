@@ -204,8 +204,7 @@ def _rows(data: bytes) -> list[str]:
 
 def recoded(image: Image.Image, density: Density) -> Picture:
     """Return the page for black and white pixels, coded in one strip of Group 4."""
-    # White is what fax coding is short about; Pillow's own way to invert takes a second.
-    data = _encoded(ImageChops.invert(image), "group4")
+    data = group4(image)
     return Picture(
         width=image.width,
         height=image.height,
@@ -215,6 +214,12 @@ def recoded(image: Image.Image, density: Density) -> Picture:
         density=density,
         findings=(TRANSCODED,),
     )
+
+
+def group4(image: Image.Image) -> bytes:
+    """Return black and white pixels, 0 for black, in one strip of Group 4."""
+    # White is what fax coding is short about; Pillow's own way to invert takes a second.
+    return _encoded(ImageChops.invert(image), "group4")
 
 
 def _encoded(image: Image.Image, coding: str, options: int = 0, dpi: int = 100) -> bytes:

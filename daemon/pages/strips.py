@@ -4,7 +4,7 @@ Pillow says which images there are, where their strips lie and how they want to 
 turned. A carried stream has to be those strips, byte for byte, with nothing between
 them but what joins them; and it has to decode to the pixels that the TIFF decodes
 to, because its bytes alone do not say which of them are black. What was not carried
-has to have every sample.
+has to have every sample; and in Group 4 it has to be what its encoder makes of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from pikepdf import Name, Stream
 from PIL import Image
 
-from daemon.pages import decoded, pixels
+from daemon.pages import decoded, fax, pixels
 from daemon.pages.frames import blank, decoding
 from daemon.pages.graphs import Differ
 from daemon.pages.page import Shown, carries, has_only, pieces_of
@@ -135,15 +135,21 @@ def _is_carried(shown: Shown, tags: _Tags, file: IO[bytes]) -> bool:
     alone = len(tags.strips) == 1 and tags.number(278, height) >= height
     if shown.filter == FAX:
         form = decoded.words_of(shown.image, decoded.FAX_WORDS).get_int("/K") or 0
-        # Only strips of Group 4, and what lies in tiles, may be coded once more.
-        return form in FORMS.get(compression, ()) and (alone or compression != G4)
-    if shown.filter == FLATE:
-        if compression not in DEFLATES or not alone:
+        if form not in FORMS.get(compression, ()):
             return False
-        held = memoryview(shown.image.get_raw_stream_buffer())
-        start, length = tags.strips[0]
-        file.seek(start)
-        return len(held) == length and bytes(held) == file.read(length)
+        # What could be carried as Group 4 may also be coded once more, in Group 4.
+        return compression != G4 or (alone and _holds(shown, file, tags))
+    if shown.filter == FLATE:
+        return compression in DEFLATES and alone and _holds(shown, file, tags)
+    return True
+
+
+def _holds(shown: Shown, file: IO[bytes], tags: _Tags) -> bool:
+    """Return whether the stream is the only strip's bytes."""
+    try:
+        _holds_strips(shown.image, file, shown.filter, tags)
+    except Differ:
+        return False
     return True
 
 
@@ -224,6 +230,8 @@ def _coded_anew(image: Image.Image, path: str, shown: Shown) -> None:
     _need(pixels.space_of(shown.image, image) == ("L", b""), shown.image, 1)
     (original,) = _originals(image, path, 1)
     pixels.same(decoded.fax(shown.image), original)
+    # Words that mean these pixels to one reader need not mean them to the next.
+    carries(shown.image, iter([fax.group4(original)]))
 
 
 def _holds_strips(held: Stream, file: IO[bytes], filtered: str, tags: _Tags) -> None:

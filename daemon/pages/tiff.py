@@ -113,11 +113,12 @@ def frames_of(
                 raise Refused("image-unsupported", f"image {index + 1} of the TIFF hides another")
             hidden += 1
         found.append(frame)
-    full = [frame for frame in found if not _is_reduced(frame.directory)]
+    reduced = {frame.index for frame in found if _is_reduced(frame.directory)}
+    full = [frame for frame in found if frame.index not in reduced]
     pages = tuple(
         frame
         for frame in found
-        if frame in full or not any(_is_smaller(frame, other) for other in full)
+        if frame.index not in reduced or not any(_is_smaller(frame, other) for other in full)
     )
     if not pages:
         raise Refused("no-pages", "the TIFF has no images")

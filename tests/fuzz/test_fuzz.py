@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contrib.demo.token import TokenFiles
 
 SEED = 20261122
-NUMBERS = range(-110, 60)
+NUMBERS = range(-105, 45)
 """Below zero: the samples as they are."""
 
 
