@@ -3,7 +3,7 @@
     samples   what is damaged: small scans of every kind, drawn by code
     raw, text, graph, tiffs, segments, chunks    how: bytes, PDF source, PDF objects, image parts
     case      (seed, number) ──▶ one damaged file, always the same
-    helper    a process that damages and judges: nothing of that happens in the process that seals
+    court     a process that damages and judges: nothing of that happens in the process that seals
     judge     poppler, pyHanko and Pillow over each sealed file and its source
     course    file ──▶ claim ──▶ seal ──▶ judge, for as many as wanted; tally and table of it
 

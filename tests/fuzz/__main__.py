@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrib.demo import nss, token
 from tests.fuzz.course import MORE, Course, Staff, kept_in
-from tests.fuzz.helper import Helper
+from tests.fuzz.court import Court
 from tests.fuzz.tally import Tally
 from tests.sealing import sealing
 
@@ -71,20 +71,20 @@ async def fuzz(
 
 
 async def _write(place: Path, seed: int, numbers: range) -> None:
-    helper = Helper()
+    court = Court()
     for number in numbers:
-        made = await helper.ask(task="make", folder=str(place), seed=seed, number=number)
+        made = await court.ask(task="make", folder=str(place), seed=seed, number=number)
         print(made["path"], made["sample"], "+".join(made["steps"]))
-    await helper.stop()
+    await court.stop()
 
 
 async def _samples() -> dict[str, Any]:
-    helper = Helper()
+    court = Court()
     try:
-        found: dict[str, Any] = await helper.ask(task="count")
+        found: dict[str, Any] = await court.ask(task="count")
         return found
     finally:
-        await helper.stop()
+        await court.stop()
 
 
 def _progress(begun: float) -> Callable[[Tally], None]:

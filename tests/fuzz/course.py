@@ -23,7 +23,7 @@ from daemon.errors import TransientError, WorkerDied
 from daemon.intake.settle import examine, flaw
 from daemon.spool import Spool
 from daemon.workers import Worker, Workers
-from tests.fuzz.helper import Helper, HelperLost
+from tests.fuzz.court import Court, CourtLost
 from tests.fuzz.tally import Outcome, Tally
 from tests.sealing import Sealing, now
 
@@ -108,26 +108,26 @@ class Course:
     show: Callable[[Tally], None]
     again: list[Path] = field(default_factory=list)
     """Files that were kept: they go through in place of new ones, and their places are the numbers."""
-    helpers: list[Helper] = field(default_factory=list)
+    courts: list[Court] = field(default_factory=list)
 
     async def run(self, numbers: Iterator[int], abreast: int) -> None:
         """Send all of *numbers* through, so many abreast."""
         assert await self.here.key.usable(), self.here.key.problems
-        self.helpers = [Helper() for _ in range(abreast)]
+        self.courts = [Court() for _ in range(abreast)]
         try:
             async with asyncio.TaskGroup() as group:
-                for helper in self.helpers:
-                    group.create_task(self._lane(helper, numbers))
+                for court in self.courts:
+                    group.create_task(self._lane(court, numbers))
         finally:
-            await asyncio.gather(*(helper.stop() for helper in self.helpers))
+            await asyncio.gather(*(court.stop() for court in self.courts))
         self.tally.workers_mb = self.staff.mb
         self.tally.close(self.staff.replaced)
 
-    async def _lane(self, helper: Helper, numbers: Iterator[int]) -> None:
+    async def _lane(self, court: Court, numbers: Iterator[int]) -> None:
         for number in numbers:
             try:
-                made = await self._made(helper, number)
-            except HelperLost as exc:
+                made = await self._made(court, number)
+            except CourtLost as exc:
                 name = f"{self.seed}-{number}"
                 self.tally.violations.append((f"it could not be made: {exc}", name))
                 continue
@@ -135,7 +135,7 @@ class Course:
             profile = PROFILES[made["number"] % len(PROFILES)]
             outcome, document = await self._through(path, made, profile)
             if outcome.sealed and document is not None:
-                outcome = await self._judged(helper, path, document, outcome)
+                outcome = await self._judged(court, path, document, outcome)
             if (
                 outcome.violations
                 or outcome.deaths
@@ -149,10 +149,10 @@ class Course:
             self.tally.add(outcome)
             self.show(self.tally)
 
-    async def _made(self, helper: Helper, number: int) -> dict[str, Any]:
+    async def _made(self, court: Court, number: int) -> dict[str, Any]:
         """Have a damaged file, or a copy of one that was kept."""
         if not self.again:
-            found: dict[str, Any] = await helper.ask(
+            found: dict[str, Any] = await court.ask(
                 task="make", folder=str(self.folder), seed=self.seed, number=number
             )
             return found | {"number": number}
@@ -211,11 +211,11 @@ class Course:
         return await self.here.spool(Spool.document, document.id)
 
     async def _judged(
-        self, helper: Helper, path: Path, document: Document, outcome: Outcome
+        self, court: Court, path: Path, document: Document, outcome: Outcome
     ) -> Outcome:
         sealed = self.here.sealer.folder(document) / "sealed.pdf"
         try:
-            said = await helper.ask(
+            said = await court.ask(
                 task="judge",
                 source=str(path),
                 sealed=str(sealed),
@@ -223,7 +223,7 @@ class Course:
                 ca=str(self.ca),
                 database=str(self.database),
             )
-        except HelperLost as exc:
+        except CourtLost as exc:
             said = {"complaints": [f"the judges came to nothing: {exc}"], "incomparable": ""}
         return replace(
             outcome,

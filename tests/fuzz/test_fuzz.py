@@ -26,7 +26,7 @@ from tests.fuzz import chunks, pixels, samples, segments, text, tiffs
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.case import case
 from tests.fuzz.course import Staff
-from tests.fuzz.helper import Helper, HelperLost
+from tests.fuzz.court import Court, CourtLost
 from tests.fuzz.judge import judged
 from tests.fuzz.tally import GROWTH_MB, Outcome, Tally
 from tests.sealing import Sealing, sealing
@@ -377,16 +377,16 @@ def test_a_file_that_is_lost_on_the_way_is_a_violation() -> None:
     assert tally.violations == [("1 files instead of 2", "all")]
 
 
-def test_a_helper_that_fails_says_so_and_the_next_question_is_answered() -> None:
+def test_a_court_that_fails_says_so_and_the_next_question_is_answered() -> None:
     """A bug in the fuzzer must not look like a file without complaints."""
 
     async def ask() -> None:
-        helper = Helper()
+        court = Court()
         try:
-            with pytest.raises(HelperLost, match="FileNotFoundError"):
-                await helper.ask(task="make", folder="/nowhere", seed=1, number=1)
-            assert (await helper.ask(task="count"))["samples"] == len(samples.names())
+            with pytest.raises(CourtLost, match="FileNotFoundError"):
+                await court.ask(task="make", folder="/nowhere", seed=1, number=1)
+            assert (await court.ask(task="count"))["samples"] == len(samples.names())
         finally:
-            await helper.stop()
+            await court.stop()
 
     asyncio.run(ask())

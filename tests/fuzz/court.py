@@ -1,10 +1,10 @@
 """A process that damages samples and judges sealed files, and the proxy of it.
 
 The process that seals parses nothing, here as in the service: its memory is measured.
-What the validators do with hostile files may take for ever, or all memory: a helper
+What the validators do with hostile files may take for ever, or all memory: a court
 is limited, and ended when it takes too long.
 
-    one line of JSON in, one line of JSON out; `python -m tests.fuzz.helper`
+    one line of JSON in, one line of JSON out; `python -m tests.fuzz.court`
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Any, Final
 
 SECONDS: Final = 240.0
 MEMORY: Final = 4 << 30
-"""Address space of the helper, and of each program that it starts."""
+"""Address space of the court, and of each program that it starts."""
 LONGEST_LINE: Final = 1 << 20
 ROOT: Final = Path(__file__).parents[2]
 
 
-class HelperLost(Exception):
+class CourtLost(Exception):
     """It did not answer in time, ended, or ran into a bug of its own."""
 
 
-class Helper:
+class Court:
     """The proxy; the process is started when it is needed."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Helper:
         self._process: asyncio.subprocess.Process | None = None
 
     async def ask(self, **question: Any) -> Any:
-        """Return the answer; raise HelperLost, after which the next question gets a new process."""
+        """Return the answer; raise CourtLost, after which the next question gets a new process."""
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.fuzz.helper"),
+                *(sys.executable, "-m", "tests.fuzz.court"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=ROOT,
@@ -58,9 +58,9 @@ class Helper:
                 answer = json.loads(await process.stdout.readline())
         except (TimeoutError, ValueError, ConnectionError) as exc:
             await self.stop()
-            raise HelperLost(f"{question['task']}: {type(exc).__name__}") from exc
+            raise CourtLost(f"{question['task']}: {type(exc).__name__}") from exc
         if "trouble" in answer:
-            raise HelperLost(f"{question['task']}: {answer['trouble']}")
+            raise CourtLost(f"{question['task']}: {answer['trouble']}")
         return answer["done"]
 
     async def stop(self) -> None:
