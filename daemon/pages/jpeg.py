@@ -86,6 +86,8 @@ def picture(file: IO[bytes], size: int, max_pixels: int) -> Picture:
     if count == 4 and scan.adobe is not None:
         # Adobe's own CMYK is stored inverted, and its marker is how everybody knows.
         entries += b" /Decode [ 1 0 1 0 1 0 1 0 ]"
+    if count == 4 and scan.adobe is None:
+        raise Refused("image-unsupported", "the JPEG does not say which way its inks are meant")
     if count == 3 and scan.says_nothing and scan.components == tuple(b"RGB"):
         # Decoders go by these names; a PDF's reader takes it for YCbCr unless it is told.
         entries += PLAIN_RGB
@@ -106,7 +108,7 @@ def picture(file: IO[bytes], size: int, max_pixels: int) -> Picture:
 def scanned(file: IO[bytes], start: int, end: int) -> Scan:
     """Read the segments of the JPEG between two offsets of *file*; refuse what PDF cannot hold."""
     scan = Scan()
-    profile: dict[int, bytes] = {}
+    profile: list[bytes] = []
     place = start + 2
     file.seek(start)
     if file.read(2) != bytes((0xFF, SOI)):
@@ -129,7 +131,7 @@ def scanned(file: IO[bytes], start: int, end: int) -> Scan:
     else:
         raise Refused("image-damaged", "the JPEG has more segments than any needs")
     scan.end = place
-    scan.profile = b"".join(part for _, part in sorted(profile.items()))
+    scan.profile = _whole(profile)
     _supported(scan)
     return scan
 
@@ -164,7 +166,7 @@ def next_marker(file: IO[bytes], place: int, end: int) -> tuple[int, int]:
     raise Refused("file-incomplete", "the JPEG has no end")
 
 
-def _segment(scan: Scan, marker: int, data: bytes, profile: dict[int, bytes]) -> None:
+def _segment(scan: Scan, marker: int, data: bytes, profile: list[bytes]) -> None:
     if marker in FRAMES:
         if scan.frame or len(data) < 6 or len(data) < 6 + 3 * data[5]:
             raise Refused("image-damaged", "the JPEG's frame cannot be read")
@@ -181,10 +183,20 @@ def _segment(scan: Scan, marker: int, data: bytes, profile: dict[int, bytes]) ->
     elif marker == 0xE1 and data.startswith(b"Exif\0\0") and not scan.exif:
         scan.exif = data[6:]
     elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0") and len(data) > 14:
-        if sum(map(len, profile.values())) + len(data) <= MOST_PROFILE:
-            profile[data[12]] = data[14:]
+        if sum(map(len, profile)) + len(data) <= MOST_PROFILE:
+            profile.append(data[12:])
     elif marker == 0xEE and data.startswith(b"Adobe") and len(data) >= 12:
         scan.adobe = data[11]
+
+
+def _whole(parts: list[bytes]) -> bytes:
+    """Return the profile of these parts, each behind its number and their count; none if one lacks."""
+    found = sorted(parts)[:256]
+    if len(found) > 255 or [part[:2] for part in found] != [
+        bytes((n, len(found))) for n in range(1, len(found) + 1)
+    ]:
+        return b""
+    return b"".join(part[2:] for part in found)
 
 
 def _exif(scan: Scan) -> tuple[Turn, Density]:

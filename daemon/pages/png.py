@@ -108,6 +108,9 @@ def scanned(file: IO[bytes], size: int, max_pixels: int) -> Scan:
         _checked(file, name, length)
         if (place == len(SIGNATURE)) != (name == b"IHDR"):
             raise Refused("image-damaged", "the PNG does not begin with its header")
+        if name == b"IDAT" and scan.data and place != sum(scan.data[-1]) + 4:
+            # PNG 1.2, 4.1.3: one behind the other; some readers stop at what is between them.
+            raise Refused("image-damaged", "the PNG's image data is interrupted")
         _chunk(scan, file, name, place + 8, length)
         if name == b"IHDR":
             _header(scan, max_pixels)

@@ -167,7 +167,18 @@ def _frame(directory: Directory, index: int, max_pixels: int) -> Frame:
         raise Refused("image-damaged", f"image {index + 1} of the TIFF has no size")
     if width * height > max_pixels:
         raise Refused("too-many-pixels", f"image {index + 1} has {width} x {height} pixels")
-    return Frame(index, directory, width, height)
+    frame = Frame(index, directory, width, height)
+    strips, lengths = directory.count(STRIP_OFFSETS), directory.count(STRIP_COUNTS)
+    planes = 1 if directory.number(PLANAR, 1) == 1 else frame.samples
+    wanted = -(-height // frame.rows) * planes
+    if (
+        frame.compression != OLD_JPEG
+        and strips
+        and (strips != wanted or lengths not in {0, strips})
+    ):
+        # Readers take the strips, or the rows of each, and leave out the rest.
+        raise Refused("image-damaged", f"image {index + 1} of the TIFF has {strips} strips")
+    return frame
 
 
 def _inside(directory: Directory, size: int, index: int) -> int:

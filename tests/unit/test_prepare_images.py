@@ -98,6 +98,58 @@ def test_adobes_inverted_cmyk_is_decoded_as_such(tmp_path: Path, image_of: Image
     assert [int(number) for number in image_of(target).Decode] == [1, 0] * 4
 
 
+def test_i11_inks_that_may_be_inverted_or_not_are_refused(tmp_path: Path) -> None:
+    """Without Adobe's marker Pillow takes them for inverted, and a PDF's reader does not."""
+    scan = jpeg("CMYK")
+    assert scan.count(b"Adobe") == 1
+
+    assert refusal(tmp_path, scan.replace(b"Adobe", b"Other")) == "image-unsupported"
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"\1\2", b"\2\2", b"\0\1"], ids=["a part lacks", "no first", "none"]
+)
+def test_a_profile_that_is_not_whole_is_none(
+    tmp_path: Path, image_of: Images, damaged: bytes
+) -> None:
+    """As every reader of the JPEG has it; nor is the scan refused after it was prepared."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    scan = jpeg(icc_profile=profile)
+    mark = b"ICC_PROFILE\0"
+    assert mark + b"\1\1" in scan
+
+    source, target, reply = prepared(tmp_path, scan.replace(mark + b"\1\1", mark + damaged))
+
+    assert image_of(target).ColorSpace == Name.DeviceRGB
+    assert read_back(source, target, reply["kind"])["compared"] == "streams"
+
+
+def test_i10_a_profile_in_more_parts_than_can_be_numbered_is_none(
+    tmp_path: Path, image_of: Images
+) -> None:
+    """Their number is one byte."""
+    part = b"\xff\xe2\0\x12ICC_PROFILE\0\1\1xx"
+    scan = jpeg()
+    _, target, _ = prepared(tmp_path, scan[:2] + 300 * part + scan[2:])
+
+    assert image_of(target).ColorSpace == Name.DeviceRGB
+
+
+def test_image_data_that_is_interrupted_is_refused(tmp_path: Path) -> None:
+    """Some readers stop at what lies between (PNG 1.2, 4.1.3), and show half a page."""
+    found = chunks(png())
+    at = next(place for place, (name, _) in enumerate(found) if name == b"IDAT")
+    data = found[at][1]
+    halves = [(b"IDAT", data[:20]), (b"IDAT", data[20:])]
+
+    def refused(*between: tuple[bytes, bytes]) -> str:
+        parts = [*found[:at], halves[0], *between, halves[1], *found[at + 1 :]]
+        return refusal(tmp_path, png_of(*parts))
+
+    assert refused((b"tEXt", b"Title\0page")) == "image-damaged"
+    prepared(tmp_path, png_of(*found[:at], *halves, *found[at + 1 :]))
+
+
 def test_rgb_without_a_word_about_it_is_told_to_the_reader(
     tmp_path: Path, image_of: Images
 ) -> None:

@@ -785,9 +785,19 @@ def test_i10_strips_that_overlap_are_never_put_together(tmp_path: Path) -> None:
     assert held.data == bytes(WIDTH * HEIGHT)
 
 
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_i11_more_or_fewer_strips_than_there_are_rows_for_are_refused(
+    tmp_path: Path, rows: int
+) -> None:
+    """Pillow takes all four of them, libtiff as many as the rows need."""
+    rest = [bytes(WIDTH * 21)] * 4
+    assert refusal(tmp_path, tiff_file(replace(of("L", t278=rows), parts=rest))) == "image-damaged"
+    prepared(tmp_path, tiff_file(replace(of("L", t278=21), parts=rest)))
+
+
 def test_i10_directories_that_share_their_strips_are_refused_early(tmp_path: Path) -> None:
     """A table of a thousand strips, and a hundred directories that all name it."""
-    many = replace(of("L", t278=1), parts=[b""], offsets=[8] * 1000, counts=[8] * 1000)
+    many = replace(of("L", t257=1000, t278=1), parts=[b""], offsets=[8] * 1000, counts=[8] * 1000)
     one = tiff_file(many)
     (place,) = struct.unpack_from("<I", one, 4)
     directory = one[place:-4]
