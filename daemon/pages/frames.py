@@ -129,12 +129,10 @@ def decodes(path: str, kind: str, turn: Turn) -> None:
 def turns(image: Image.Image, turn: Turn) -> None:
     """Refuse an image whose Exif block Pillow reads in another way than we do: it is damaged."""
     block = image.info.get("exif")
-    if not isinstance(block, bytes):
-        return
     exif = Image.Exif()
     try:
         with quietly():
-            exif.load(block)
+            exif.load(block if isinstance(block, bytes) else b"")
         wanted = TURNS.get(int(exif.get(ORIENTATION, 1)), Turn())
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         wanted = Turn()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pikepdf import Array, Dictionary, Name, Object, String
 from pikepdf import ObjectType as Kind
 
+from daemon.pages import references
 from daemon.pages.inspect import is_signed
 from daemon.pages.symbols import Symbols
 
@@ -57,11 +58,12 @@ _HARMLESS_LINK: Final = re.compile(
 _CONTAINERS: Final = frozenset({Kind.array, Kind.dictionary, Kind.stream})
 
 
-def found_in(pdf: Pdf) -> set[str]:
-    """Return the code of each kind of content that a profile decides about.
+def found_in(pdf: Pdf, path: str) -> set[str]:
+    """Return the code of each kind of content of the *pdf* at *path* that a profile decides about.
 
-    Raise Refused for images that no two readers need to show alike.
+    Raise Refused for images and references that no two readers need to take alike.
     """
+    references.settled(pdf, path)
     symbols = Symbols()
     suspect = _is_suspect(pdf, symbols)
     found = set(_of_catalog(pdf.Root))

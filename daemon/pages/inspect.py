@@ -43,6 +43,10 @@ _HARMLESS: Final = re.compile(
 )
 
 
+OVERFLOW: Final = "overflow/underflow"
+"""How qpdf says that a number does not fit where it has to; no error of its own kind."""
+
+
 def limited(max_nesting: int = MOST_NESTING) -> None:
     """Set how deep qpdf reads objects in each other, and how much it unpacks."""
     set_qpdf_limits(
@@ -96,6 +100,10 @@ def original(path: str, max_nesting: int = MOST_NESTING) -> Iterator[Pdf]:
         # In a trailer qpdf does not say why it stopped, only that something is missing.
         nested = qpdf_limit_errors() > exceeded and "limits error" not in said
         raise _too_nested() if nested else damage(said) from None
+    except ValueError as exc:
+        if OVERFLOW not in str(exc):
+            raise
+        raise Refused("pdf-damaged", "a number of the PDF is larger than any can be") from None
 
 
 def whole(pdf: Pdf) -> None:

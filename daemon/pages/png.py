@@ -111,6 +111,9 @@ def scanned(file: IO[bytes], size: int, max_pixels: int) -> Scan:
         if name == b"IDAT" and scan.data and place != sum(scan.data[-1]) + 4:
             # PNG 1.2, 4.1.3: one behind the other; some readers stop at what is between them.
             raise Refused("image-damaged", "the PNG's image data is interrupted")
+        if name in READ and (name in scan.held or (scan.data and name != b"eXIf")):
+            # PNG 1.2, 4.3: once, and in front; some readers take the first, others the last.
+            raise Refused("image-damaged", "a part of the PNG stands where it cannot be")
         _chunk(scan, file, name, place + 8, length)
         if name == b"IHDR":
             _header(scan, max_pixels)
@@ -195,7 +198,7 @@ def profile(scan: Scan, components: int) -> bytes:
 def _chunk(scan: Scan, file: IO[bytes], name: bytes, place: int, length: int) -> None:
     if name in READ and length <= MOST_READ:
         file.seek(place)
-        scan.held.setdefault(name, file.read(length))
+        scan.held[name] = file.read(length)
     if name == b"IDAT":
         scan.data.append((place, length))
     elif name == b"tRNS":

@@ -67,7 +67,7 @@ def _read(file: Any, *, ignore_xref_streams: bool = False) -> Table:
             ignore_xref_streams=ignore_xref_streams,
         ) as pdf:
             return _table(pdf)
-    except pikepdf.PikepdfError:
+    except (pikepdf.PikepdfError, ValueError):  # the latter for numbers that do not fit
         return {}
 
 

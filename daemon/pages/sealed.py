@@ -17,7 +17,7 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, String, as_int
 
 from daemon.document import Digest
 from daemon.errors import PermanentError, Refused
-from daemon.pages.inspect import limited, signed_fields, whole
+from daemon.pages.inspect import OVERFLOW, limited, signed_fields, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,9 @@ def opened(path: str) -> Iterator[Pdf]:
             need(not pdf.get_warnings(), "qpdf warns about the sealed file")
     except pikepdf.PikepdfError:
         raise PermanentError("seal-invalid", "qpdf cannot read the sealed file") from None
+    except ValueError as exc:
+        need(OVERFLOW not in str(exc), "a number of the sealed file is larger than any can be")
+        raise
 
 
 def need(holds: object, message: str) -> None:

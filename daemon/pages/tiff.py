@@ -60,6 +60,8 @@ from daemon.pages.layout import (
     T4_OPTIONS,
     T6_OPTIONS,
     TILE_COUNTS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     TILES,
     WHITE_IS_ZERO,
     WIDTH,
@@ -168,17 +170,28 @@ def _frame(directory: Directory, index: int, max_pixels: int) -> Frame:
     if width * height > max_pixels:
         raise Refused("too-many-pixels", f"image {index + 1} has {width} x {height} pixels")
     frame = Frame(index, directory, width, height)
-    strips, lengths = directory.count(STRIP_OFFSETS), directory.count(STRIP_COUNTS)
-    planes = 1 if directory.number(PLANAR, 1) == 1 else frame.samples
-    wanted = -(-height // frame.rows) * planes
-    if (
-        frame.compression != OLD_JPEG
-        and strips
-        and (strips != wanted or lengths not in {0, strips})
-    ):
-        # Readers take the strips, or the rows of each, and leave out the rest.
-        raise Refused("image-damaged", f"image {index + 1} of the TIFF has {strips} strips")
+    if frame.compression != OLD_JPEG:
+        _fits(directory, frame)
     return frame
+
+
+def _fits(directory: Directory, frame: Frame) -> None:
+    """Raise Refused unless there are as many strips, or tiles, as the rows need.
+
+    Of others readers take what they are, or what the rows need, and leave out the rest.
+    """
+    planes = 1 if directory.number(PLANAR, 1) == 1 else frame.samples
+    across = -(-frame.width // (directory.number(TILE_WIDTH, 0) or frame.width))
+    down = -(-frame.height // (directory.number(TILE_HEIGHT, 0) or frame.height))
+    for offsets, lengths, wanted in (
+        (STRIP_OFFSETS, STRIP_COUNTS, -(-frame.height // frame.rows)),
+        (TILES, TILE_COUNTS, across * down),
+    ):
+        found = directory.count(offsets)
+        if found and not (found == wanted * planes and directory.count(lengths) in {0, found}):
+            raise Refused(
+                "image-damaged", f"image {frame.index + 1} of the TIFF has {found} strips"
+            )
 
 
 def _inside(directory: Directory, size: int, index: int) -> int:

@@ -84,7 +84,7 @@ def _rewritten(
 ) -> TransferNote:
     with inspect.original(source, limits.max_nesting) as pdf:
         images = inspect.pages_of(pdf, limits.max_pages, limits.max_nesting)
-        found = holdings.found_in(pdf)
+        found = holdings.found_in(pdf, source)
         trees.each_is_one(pdf, limits.max_nesting)
         # Only what can be read for sure is for the profile to decide about.
         findings = revisions.findings(pdf, source) + policy.settled(found, policies)

@@ -62,7 +62,7 @@ ROWS = (
         " pages.signature pages.trees"
     ),
     "pages.inspect pages.revisions",
-    "pages.symbols pages.placeholder pages.frames pages.graphs pages.jpeg pages.rewrite pages.sealed",
+    "pages.symbols pages.references pages.placeholder pages.frames pages.graphs pages.jpeg pages.rewrite pages.sealed",
     "pages.holdings pages.page pages.writer pages.layout pages.decoded pages.jp2",
     "pages.fax pages.packed pages.tiffjpeg pages.pixels pages.png",
     "pages.strips pages.tiff",

@@ -135,6 +135,29 @@ def test_i10_a_profile_in_more_parts_than_can_be_numbered_is_none(
     assert image_of(target).ColorSpace == Name.DeviceRGB
 
 
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"PLTE", bytes(range(27))),
+        (b"tRNS", bytes(6)),
+        (b"pHYs", b"\0\0\x0b\x13\0\0\x0b\x13\1"),
+        (b"iCCP", b"p\0\0"),
+    ],
+)
+def test_a_part_of_a_png_that_stands_twice_or_too_late_is_refused(
+    tmp_path: Path, name: bytes, body: bytes
+) -> None:
+    """Of two palettes some readers take the first, others the last (PNG 1.2, 4.3)."""
+    found = [part for part in chunks(png()) if part[0] != name]
+    head, data, end = found[:1], found[1:-1], found[-1:]
+
+    twice = png_of(*head, (name, body), (name, body), *data, *end)
+    late = png_of(*head, *data, (name, body), *end)
+
+    assert refusal(tmp_path, twice) == "image-damaged"
+    assert refusal(tmp_path, late) == "image-damaged"
+
+
 def test_image_data_that_is_interrupted_is_refused(tmp_path: Path) -> None:
     """Some readers stop at what lies between (PNG 1.2, 4.1.3), and show half a page."""
     found = chunks(png())
@@ -198,6 +221,15 @@ def test_an_exif_block_without_its_last_word_still_turns(tmp_path: Path, make: A
     with pikepdf.open(target) as made:
         assert made.pages[0].obj.Rotate == 90
     assert read_back(source, target, reply["kind"])["compared"] == "streams"
+
+
+def test_an_exif_block_behind_the_coded_data_is_damage(tmp_path: Path) -> None:
+    """Some readers look for it there, and turn the page."""
+    scan = jpeg(exif=exif_of(ON_ITS_SIDE))
+    at = scan.index(b"\xff\xe1")
+    end = at + 2 + int.from_bytes(scan[at + 2 : at + 4], "big")
+
+    assert refusal(tmp_path, scan[:at] + scan[end:-2] + scan[at:end] + scan[-2:]) == "image-damaged"
 
 
 @pytest.mark.parametrize("make", [jpeg, png])

@@ -313,6 +313,51 @@ def refusal(tmp_path: Path, scan: bytes, **changes: Any) -> Refused:
     return caught.value
 
 
+DRAWN = {
+    **samples.PAGE,
+    3: b"<< /Type /Page /Parent 2 0 R /MediaBox [ 0 0 9 9 ] /Contents 4 0 R /Resources << >> >>",
+    4: b"<< /Length 12 >>\nstream\n0 0 9 9 re f\nendstream",
+}
+
+
+def test_what_is_named_and_there_but_not_in_the_table_is_damage(tmp_path: Path) -> None:
+    """Qpdf shows an empty page; poppler searches for what is named, and shows a black one."""
+    scan = handmade(DRAWN)
+    assert scan.count(b" 00000 n ") == 4
+    last = scan.rindex(b" 00000 n ")
+    free = scan[:last] + b" 00000 f " + scan[last + 9 :]
+    beyond = scan.replace(b"xref\n0 5", b"xref\n0 4").replace(b"/Size 5", b"/Size 4")
+    cut = beyond.rindex(b" 00000 n ") - 10
+    beyond = beyond[:cut] + beyond[cut + 20 :]
+
+    prepared(tmp_path, scan)
+    for damaged in (free, beyond):
+        with pytest.raises(Refused, match="pdf-damaged: the PDF names an object"):
+            prepared(tmp_path, damaged)
+
+
+def test_what_is_named_and_nowhere_is_nothing(tmp_path: Path) -> None:
+    """Readers agree about it, and it is common."""
+    scan = handmade({**DRAWN, 1: b"<< /Type /Catalog /Pages 2 0 R /Metadata 9 0 R >>"})
+
+    source, target, _ = prepared(tmp_path, scan)
+
+    assert read_back(source, target, "pdf")["images"] == 1
+
+
+@pytest.mark.parametrize("number", [1 << 63, 10**30])
+def test_i10_a_number_that_fits_nowhere_is_damage_not_a_death(tmp_path: Path, number: int) -> None:
+    """Qpdf has no error of its own for it."""
+    scan = handmade(DRAWN)
+    start = scan.rindex(b"startxref\n") + 10
+    wild = scan[:start] + b"%d\n%%%%EOF\n" % number
+    linked = scan.replace(b"/Root 1 0 R", b"/Root 1 0 R /Prev %d" % number)
+
+    for damaged in (wild, linked):
+        with pytest.raises(Refused, match="pdf-damaged"):
+            prepared(tmp_path, damaged)
+
+
 def encrypted(user: str) -> bytes:
     return pdf(encryption=pikepdf.Encryption(user=user, owner="geheim"))
 

@@ -795,6 +795,17 @@ def test_i11_more_or_fewer_strips_than_there_are_rows_for_are_refused(
     prepared(tmp_path, tiff_file(replace(of("L", t278=21), parts=rest)))
 
 
+def test_i11_more_tiles_than_the_rows_need_are_refused(tmp_path: Path) -> None:
+    """Libtiff takes the first ones, Pillow goes on with the rest where they have no lengths."""
+    tags = {tag: value for tag, value in of("L", t322=16, t323=16).tags.items() if tag != 278}
+    tiles = tiles_of(drawn("L"), 16)
+    prepared(tmp_path, tiff_file(Directory(tags, tiles, tiled=True)))
+
+    for parts in (tiles[:-1], [*tiles, tiles[0]]):
+        scan = tiff_file(Directory(tags, parts, tiled=True))
+        assert refusal(tmp_path, scan) == "image-damaged"
+
+
 def test_i10_directories_that_share_their_strips_are_refused_early(tmp_path: Path) -> None:
     """A table of a thousand strips, and a hundred directories that all name it."""
     many = replace(of("L", t257=1000, t278=1), parts=[b""], offsets=[8] * 1000, counts=[8] * 1000)
