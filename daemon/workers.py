@@ -209,11 +209,22 @@ class Worker:
         process, self._process = self._process, None
         if process is None:
             return
+        # The loop's own kill() and close() ask for the exit status in passing: that takes it away
+        # from whoever waits for it, who then logs a warning about a process it does not know.
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            handle = os.pidfd_open(process.pid)
+            try:
+                if process.returncode is None:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)
         # To wait is to wait for the pipes too, and another process may hold them: a child of the
         # worker, where nothing forbids it one, or a daemon that a vendor's library has started.
-        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        for end in (transport.get_pipe_transport(0), transport.get_pipe_transport(1)):
+            if not end.is_closing():
+                # What was written and never read is not waited for.
+                (end.abort if isinstance(end, asyncio.WriteTransport) else end.close)()
         await process.wait()
 
 

@@ -233,6 +233,24 @@ def test_a_worker_that_dies_idle_is_replaced_without_a_word(tmp_path: Path) -> N
     asyncio.run(main())
 
 
+def test_a_worker_that_has_ended_by_itself_is_no_riddle_in_the_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked for its exit status twice, the loop complained about a process that it did not know."""
+
+    async def main() -> None:
+        async with worker(tmp_path) as made:
+            for _ in range(10):
+                pid = (await made.call("echo", {}, seconds=SOON))["pid"]
+                os.kill(pid, signal.SIGKILL)
+                while not gone(pid):  # without giving the loop a chance to hear of it
+                    time.sleep(0.001)  # noqa: ASYNC251
+
+    asyncio.run(main())
+
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("number", "name"),
     [(9, "SIGKILL"), (11, "SIGSEGV"), (6, "SIGABRT"), (40, "signal 40")],
