@@ -214,7 +214,8 @@ class Sealer:
             prepared, _ = await _beside(tasks.prepare(note), check)
         except Refused as exc:
             policies = self._config.profiles[document.profile].policies
-            if policies.get(exc.code) != policy.ENVELOPE:
+            # The code is the worker's word; what these codes mean only a PDF can have.
+            if document.kind != "pdf" or policies.get(exc.code) != policy.ENVELOPE:
                 raise
             note = transfernote.enveloped(note, exc.code)
             prepared = await tasks.cover(note, exc.code)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pikepdf import Array, Dictionary, Name, Object, String
 from pikepdf import ObjectType as Kind
 
-from daemon.pages import references
+from daemon.pages import coded, references
 from daemon.pages.inspect import is_signed
 from daemon.pages.symbols import Symbols
 
@@ -35,6 +35,7 @@ FILE: Final = "pdf-embedded-file"
 EXTERNAL: Final = "pdf-external-stream"
 XFA: Final = "pdf-xfa"
 SYMBOLS: Final = "jbig2-symbols"
+CHANGING: Final = "pdf-changing-view"
 
 OUTWARD: Final = frozenset({
     "/Launch", "/GoToR", "/GoToE", "/SubmitForm", "/ImportData",
@@ -47,6 +48,7 @@ FILESPECS: Final = frozenset({"/Filespec", "/FileSpec", "/F"})
 _SUSPECT: Final = re.compile(
     rb"/(?:JavaScript|Launch|GoTo[RE]|SubmitForm|ImportData|Movie|Sound|Rendition|Thread|URI|"
     rb"RichMedia(?:Execute)?|OnInstantiate|FileAttachment|3D|EF|EmbeddedFiles?|File[sS]pec|UF|"
+    rb"SetOCGState|Hide|ResetForm|Named|GoTo3DView|Trans|Alternates|"
     rb"Type /F|OPI|Ref|DestOutputProfileRef|Sig|DocTimeStamp|ByteRange)(?=[\s/<>()\[\]]|$)"
 )
 """qpdf writes every name in one way, however the file spells it."""
@@ -86,6 +88,7 @@ def _is_suspect(pdf: Pdf, symbols: Symbols) -> bool:
         if kind == Kind.stream:
             source = item.stream_dict.unparse()
             suspect = suspect or _STREAM_ELSEWHERE.search(source) is not None
+            coded.whole(item, source)
             symbols.look(item, source)
         elif kind in _CONTAINERS:
             source = item.unparse(resolved=True)
@@ -104,12 +107,27 @@ def _of_catalog(catalog: Object) -> Iterator[str]:
         yield XFA
     if "/Collection" in catalog:
         yield FILE
+    layers = catalog.get("/OCProperties")
+    if isinstance(layers, Dictionary) and _changes(layers.get("/D")):
+        yield CHANGING
     names = catalog.get("/Names")
     if isinstance(names, Dictionary):
         for key, code in (("/JavaScript", JAVASCRIPT), ("/EmbeddedFiles", FILE)):
             tree = names.get(key)
             if isinstance(tree, Dictionary) and (tree.get("/Names") or tree.get("/Kids")):
                 yield code
+
+
+def _changes(layers: Any) -> bool:
+    """Return whether a layer may be hidden, or is by some: on the screen, in print, in a zoom."""
+    if not isinstance(layers, Dictionary):
+        return True
+    hidden, automatic = layers.get("/OFF"), layers.get("/AS")
+    return (
+        _name(layers, "/BaseState") not in {"", "/ON"}
+        or (hidden is not None and not (isinstance(hidden, Array) and len(hidden) == 0))
+        or (automatic is not None and not (isinstance(automatic, Array) and len(automatic) == 0))
+    )
 
 
 class _Walk:
@@ -156,6 +174,8 @@ def _of_dictionary(entries: Object) -> Iterator[str]:
         yield SIGNED
     if "/DestOutputProfileRef" in entries:
         yield EXTERNAL
+    if "/Alternates" in entries:
+        yield CHANGING
     subtype = _name(entries, "/Subtype")
     if subtype in {"/FileAttachment", "/RichMedia", "/3D"}:
         yield FILE
@@ -181,12 +201,12 @@ def _of_action(entries: Object) -> Iterator[str]:
         link = link.get("/Base")
     if (what == "/URI" or link is not None) and not _is_harmless(link):
         yield ACTION
-    # What happens without a click has no business outside, wherever it leads.
+    # What happens without a click is to show a place of the document, and nothing else.
     triggers = entries.get("/AA")
     started = [entries.get("/OpenAction")]
     if isinstance(triggers, Dictionary):
         started.extend(triggers.values())
-    if any(_name(action, "/S") == "/URI" for action in _chains(started)):
+    if any(_name(action, "/S") not in {"/GoTo", "/JavaScript", ""} for action in _chains(started)):
         yield ACTION
 
 

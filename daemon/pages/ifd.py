@@ -150,7 +150,10 @@ def _directory(file: IO[bytes], order: str, place: int, *, big: bool) -> tuple[D
         if size > inline:
             (where,) = struct.unpack_from(order + ("Q" if big else "I"), table, value)
             reach = max(reach, where + size)
-        entries.setdefault(tag, _Entry(kind, values, where))
+        if tag in entries:
+            # Some readers take the first, others the last.
+            raise Refused("image-damaged", "a directory of the TIFF says the same thing twice")
+        entries[tag] = _Entry(kind, values, where)
     (after,) = struct.unpack_from(order + ("Q" if big else "I"), table, count * step)
     return Directory(file, order, entries, reach, big), after
 

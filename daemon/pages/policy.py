@@ -31,18 +31,20 @@ SENTENCES: Final = {
     "pdf-encrypted-empty": "the PDF is encrypted, with an empty password",
 }
 """In the order in which one of several is named."""
+REMARKS: Final = ("pdf-changing-view",)
+"""What nobody decides about: it is sealed, with a finding."""
 NEVER_ACCEPTED: Final = frozenset({"already-signed", "jbig2-symbols"})
 """A seal would break the one, and must not stand on the other (BSI TR-03138, A.SC.12)."""
 
 
 def settled(found: Collection[str], policies: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the codes in *found* that are accepted, which are findings now; or raise Refused."""
+    """Return the codes in *found* that are findings, or accepted and so findings now; or raise Refused."""
     said = {code: _policy(code, policies) for code in SENTENCES if code in found}
     for strictest in (REFUSE, ENVELOPE):
         for code, policy in said.items():
             if policy == strictest:
                 raise Refused(code, SENTENCES[code])
-    return tuple(said)
+    return (*said, *(code for code in REMARKS if code in found))
 
 
 def _policy(code: str, policies: Mapping[str, str]) -> str:

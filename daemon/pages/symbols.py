@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pikepdf
@@ -116,24 +115,25 @@ def _refuse_inline(stream: Object) -> None:
 
 
 def _unpacked(stream: Object) -> Iterator[bytes]:
-    """Yield what *stream* holds, in pieces; nothing more where it cannot be unpacked."""
+    """Yield what *stream* holds, in pieces; raise Refused where it cannot be unpacked to its end."""
     filters, parameters = (_listed(stream.get(key)) for key in (Name.Filter, Name.DecodeParms))
     raw = stream.read_raw_bytes()
+    held = len(raw)
     if not filters:
         yield raw
     elif filters == [Name.FlateDecode] and not any(parameters):
         # Not by qpdf: a few bytes can hold more than the whole memory.
         unpacker = zlib.decompressobj()
-        with suppress(zlib.error):
-            while raw and not unpacker.eof:
-                yield unpacker.decompress(raw, _CHUNK)
-                raw = unpacker.unconsumed_tail
-    else:
         try:
-            yield _decoded(raw, filters, parameters)
-        except Refused as exc:
-            if exc.code != "pdf-damaged":
-                raise
+            while not unpacker.eof and (piece := unpacker.decompress(raw, _CHUNK)):
+                yield piece
+                raw = unpacker.unconsumed_tail
+        except zlib.error:
+            raise Refused("pdf-damaged", "the description of a page does not unpack") from None
+        if held and not unpacker.eof:
+            raise Refused("pdf-damaged", "the description of a page breaks off")
+    else:
+        yield _decoded(raw, filters, parameters)
 
 
 def _decoded(raw: bytes, filters: list[Any], parameters: list[Any]) -> bytes:

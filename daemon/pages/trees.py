@@ -7,6 +7,7 @@ in it or show something else.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from pikepdf import Array, Dictionary, Object
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEEPEST_PAGE_TREE: Final = 99
 """qpdf reads none that is deeper, whatever is allowed."""
+BOXES: Final = ("/MediaBox", "/CropBox")
 INHERITED: Final = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 
 
@@ -79,6 +81,7 @@ class _Pages:
         kids = node.get("/Kids")
         if not isinstance(kids, Array):
             raise Refused("pdf-damaged", "a node of the page tree has no children")
+        _has_one_shape(node)
         inherits = inherits or any(key in node for key in INHERITED)
         before = self._pages
         for kid in kids:
@@ -86,6 +89,7 @@ class _Pages:
             if "/Kids" in kid:
                 self.below(kid, depth=depth + 1, inherits=inherits)
             else:
+                _has_one_shape(kid)
                 self._pages += 1
                 if self._pages > self._most:
                     text = f"the PDF has more than {self._most} pages"
@@ -111,6 +115,35 @@ class _Pages:
             raise Refused("pdf-damaged", "a page that inherits does not name its parent")
         if parent is not None and not _is(parent, node.objgen):
             raise Refused("pdf-damaged", "a page names another parent than its own")
+
+
+def _has_one_shape(page: Any) -> None:
+    """Raise Refused if readers need not agree how large a page is, or which side is up.
+
+    ISO 32000-1, table 30: a multiple of 90 degrees, a unit above zero, boxes with an area; as a
+    page has them, or a node that pages inherit them from.
+    """
+    turned: Any = page.get("/Rotate", 0)
+    unit: Any = page.get("/UserUnit", 1)
+    boxes = [page[key] for key in BOXES if key in page]
+    if (
+        type(turned) is not int
+        or turned % 90
+        or not isinstance(unit, int | Decimal)
+        or unit <= 0
+        or not all(map(_is_box, boxes))
+    ):
+        raise Refused("pdf-damaged", "the size or the rotation of a page means nothing")
+
+
+def _is_box(box: Any) -> bool:
+    if not isinstance(box, Array) or len(box) != 4:
+        return False
+    corners: list[Any] = list(box)
+    if not all(isinstance(number, int | Decimal) for number in corners):
+        return False
+    x, y, right, top = corners
+    return bool(x != right and y != top)
 
 
 def _walk(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pikepdf
 import pytest
@@ -13,7 +13,9 @@ import pytest
 from contrib.demo import nss
 from daemon import transfernote
 from daemon.document import State
+from daemon.errors import Refused
 from daemon.spool import Spool
+from daemon.workers import Workers
 from tests.contract.test_sealer import pyhanko_agrees
 from tests.sealing import Sealing, sealing
 
@@ -130,6 +132,32 @@ def test_what_cannot_be_read_can_be_filed_beside_a_cover_page(
     ):
         (tmp_path / name).mkdir()
         run(tmp_path / name, seal_token, profile, work)
+
+
+class Liars(Workers):
+    """Page workers that a scan has taken over: they would rather have a cover page sealed."""
+
+    async def call(self, task: str, *args: Any, **named: Any) -> Any:
+        """Say of every scan that it is a damaged PDF."""
+        if task == "prepare":
+            raise Refused("pdf-damaged", "qpdf had to guess")
+        return await super().call(task, *args, **named)
+
+
+def test_i10_an_image_goes_beside_no_cover_page_whatever_a_worker_says(
+    tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles
+) -> None:
+    """What the profile puts into an envelope only PDFs can have."""
+
+    async def main() -> None:
+        profile = 'damaged_pdf = "envelope"'
+        async with sealing(tmp_path, seal_token, staff=Liars, profile=profile) as here:
+            assert await here.key.usable()
+            document = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+
+            assert (document.state, document.code) == (State.REFUSED, "pdf-damaged")
+
+    asyncio.run(main())
 
 
 def test_an_envelope_after_a_restart_still_brings_its_original_along(

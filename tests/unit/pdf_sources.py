@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,8 @@ def zeros(megabytes: int) -> bytes:
     first = packer.compress(b"") + packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     # From a full flush on everything repeats itself, so it need not be packed again.
     again = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return first + again * (megabytes - 1)
+    end = b"\3\0" + struct.pack(">I", (megabytes << 20) % 65521 << 16 | 1)
+    return first + again * (megabytes - 1) + end
 
 
 def page_tree(depth: int) -> bytes:

@@ -97,3 +97,12 @@ def test_a_strip_gets_a_directory_around_it() -> None:
     start, length = found.number(273, 0), found.number(279, 0)
     assert (found.number(256, 0), found.number(257, 0)) == (9, 2)
     assert held[start : start + length] == b"abc"
+
+
+def test_a_tag_that_stands_twice_is_refused() -> None:
+    """Some readers take the first, others the last: another rotation, or another picture."""
+    entry = struct.pack("<HHII", 274, 3, 1, 1), struct.pack("<HHII", 274, 3, 1, 3)
+    scan = b"II*\0" + struct.pack("<IH", 8, 2) + b"".join(entry) + struct.pack("<I", 0)
+
+    with pytest.raises(Refused, match="twice"):
+        list(ifd.directories(io.BytesIO(scan), 10))

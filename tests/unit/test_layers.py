@@ -61,12 +61,15 @@ ROWS = (
         "pages.filename pages.ifd pages.jbig2 pages.packet pages.picture pages.policy pages.sidecar"
         " pages.signature pages.trees"
     ),
-    "pages.inspect pages.revisions",
-    "pages.symbols pages.references pages.placeholder pages.frames pages.graphs pages.jpeg pages.rewrite pages.sealed",
+    "pages.inspect pages.revisions pages.sample",
+    (
+        "pages.symbols pages.references pages.coded pages.placeholder pages.frames pages.graphs"
+        " pages.jpeg pages.rewrite pages.sealed"
+    ),
     "pages.holdings pages.page pages.writer pages.layout pages.decoded pages.jp2",
     "pages.fax pages.packed pages.tiffjpeg pages.pixels pages.png",
     "pages.strips pages.tiff",
-    "pages.drawn pages.sample",
+    "pages.drawn",
     "pages.cover pages.ink",
     "pages.covered pages.remarks",
     "pages.shown pages.wrap",
@@ -93,9 +96,11 @@ ROWS = (
     "intake",
     "intake.bell intake.origin intake.pairing intake.settle",
     "intake.moving",
+    "intake.sharedfolder",
     "intake.copies intake.explanation intake.survey",
     "intake.arrivals intake.kin intake.wayback",
     "intake.claim intake.sidecar intake.report",
+    "intake.adoption",
     "intake.doorkeeper intake.recovery",
     "intake.reading",
     "intake.describer",

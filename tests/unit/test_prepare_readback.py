@@ -90,7 +90,7 @@ CHANGES: dict[str, Change] = {
     "an inherited rotation": turn_all,
     "the size of a page": lambda made: made.pages[0].obj.__setattr__("MediaBox", [0, 0, 61, 84]),
     "a crop box": lambda made: made.pages[0].obj.__setattr__("CropBox", [0, 0, 30, 40]),
-    "a picture's width": lambda made: first_image(made).__setattr__("Width", 59),
+    "a picture's smoothness": lambda made: first_image(made).__setattr__("Interpolate", True),
     "a picture's decoding": lambda made: first_image(made).__setattr__("Decode", [1, 0] * 3),
     "a picture's colours": lambda made: first_image(made).__setattr__(
         "ColorSpace", Name.DeviceGray
@@ -100,7 +100,9 @@ CHANGES: dict[str, Change] = {
         "Annots", [Dictionary(Subtype=Name.Square, Rect=[0, 0, 60, 84])]
     ),
     "a layer": lambda made: made.Root.__setattr__("OCProperties", Dictionary(OCGs=Array())),
-    "an action": lambda made: made.Root.__setattr__("OpenAction", Dictionary(S=Name.Named)),
+    "an action": lambda made: made.Root.__setattr__(
+        "OpenAction", Array([made.pages[0].obj, Name.Fit])
+    ),
     "a form": lambda made: made.Root.__setattr__("AcroForm", Dictionary(Fields=Array(), Q=1)),
     "what the file says of itself": lambda made: made.docinfo.__setitem__("/Title", "Other"),
 }
@@ -183,7 +185,7 @@ def test_names_that_are_no_text_are_compared_as_well(tmp_path: Path) -> None:
         odd = b"<< /B\xfcro 4 0 R /%b /A\xff /Null null /N\xff 9 0 R %b >>" % (name, more)
         page = PAGE[3].replace(b"/Resources << >>", b"/Resources %b" % odd)
         # With a link, so that everything is looked into.
-        entries = b"/Names << /X\xff << >> >> /AA << /Y\xff << /S /N\xff >> >>"
+        entries = b"/Names << /X\xff << >> >> /AA << /Y\xff << /S /GoTo /N\xff 1 >> >>"
         link = b"/Z << /S /URI /URI (https://a.example) >>"
         catalog = b"<< /Type /Catalog /Pages 2 0 R %b %b >>" % (entries, link)
         return handmade(

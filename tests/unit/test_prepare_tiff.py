@@ -795,6 +795,12 @@ def test_i11_more_or_fewer_strips_than_there_are_rows_for_are_refused(
     prepared(tmp_path, tiff_file(replace(of("L", t278=21), parts=rest)))
 
 
+@pytest.mark.parametrize("tag", ["t254", "t255", "t274"])
+def test_i11_an_orientation_in_two_numbers_is_damage(tmp_path: Path, tag: str) -> None:
+    """And so is a kind of image: each reader takes another of them."""
+    assert refusal(tmp_path, tiff_file(of("L", **{tag: (1, 1)}))) == "image-damaged"
+
+
 def test_i11_more_tiles_than_the_rows_need_are_refused(tmp_path: Path) -> None:
     """Libtiff takes the first ones, Pillow goes on with the rest where they have no lengths."""
     tags = {tag: value for tag, value in of("L", t322=16, t323=16).tags.items() if tag != 278}
