@@ -224,7 +224,8 @@ class HotFolderStage:
         if await self._spool(Spool.exists, document_id):
             await self._attempt(watched, partial(self._door.sort_out, document_id))
         else:
-            await self._attempt(watched, partial(self._door.resume, document_id, clock))
+            unsealed = await self._spool(Spool.unsealed_bytes)
+            await self._attempt(watched, partial(self._door.resume, document_id, unsealed, clock))
 
     async def _attempt(self, watched: Watched, work: Callable[[], Claimed | None]) -> bool:
         try:

@@ -3,6 +3,7 @@
     survey    what lies in the hot folder, and since when it has not changed
     settle    the rule: may this file be taken, has it to wait, or is it given up
     claim     the two moves from the hot folder into the document's folder
+    adoption  an original without a row is looked at again, and claimed as it is
     moving    the second of them: by rename, or across mounts by copy
     pairing   the rule: which sidecar belongs to which scan
     sidecar   the two moves of a sidecar, into the folder of its document
@@ -11,6 +12,7 @@
     recovery  at start: what an interruption left half-way is finished
     wayback   the copy and the text for the person at the scanner
     copies    the files of such a copy; explanation has the text
+    sharedfolder  a folder on the share that we write into, and no link instead of it
     arrivals  what became of scans, in words; report is a file of them on the share
     kin       is a new scan one that was refused before, dropped again?
     bell      events of the hot folder; they only wake the survey
@@ -60,6 +62,8 @@ class Reason(StrEnum):
 
 TROUBLES: Final = frozenset({Reason.PERMISSION, Reason.DISK_FULL, Reason.COPY, Reason.MOUNT})
 """Reasons that are alarms of their own, at once: no waiting makes them better."""
+LASTING: Final = TROUBLES | {Reason.WRITER, Reason.UNREADABLE, Reason.NOT_A_FILE}
+"""Reasons that say of a sidecar why it cannot be taken: not that it is not ready yet."""
 
 
 class NotNow(Exception):
@@ -98,7 +102,7 @@ _REASONS: Final = {
 def not_now(exc: OSError, what: str, path: Path) -> NotNow:
     """Say why the hot folder did not let us *what* the file at *path*.
 
-    Permission trouble is named with user and modes, so that somebody can do
+    Permission trouble is named with our user and the modes, so that somebody can do
     something about it: it is never taken for a file that is still being written.
     """
     reason = _REASONS.get(exc.errno or 0, Reason.UNREADABLE)
@@ -111,7 +115,11 @@ def not_now(exc: OSError, what: str, path: Path) -> NotNow:
 
 
 def permissions(what: str, path: Path) -> str:
-    """Return who we are and what the modes of *path* and its folder are, without their names."""
+    """Return who we are and what the modes of *path* and its folder are, without their names.
+
+    Whose they are is said of root and of us alone: on a share with accounts of their own
+    the owner of a scan is the person who scanned it (I9). `ls -l` shows it to whoever may look.
+    """
     facts = [f"{_user(os.geteuid())} may not {what}"]
     for label, place in (("it", path), ("its folder", path.parent)):
         try:
@@ -120,8 +128,17 @@ def permissions(what: str, path: Path) -> str:
             facts.append(f"{label}: {errno.errorcode.get(exc.errno or 0, '?')}")
         else:
             mode = stat.filemode(found.st_mode)
-            facts.append(f"{label} is {mode} of {_user(found.st_uid)}, gid {found.st_gid}")
-    return "; ".join(facts)
+            facts.append(f"{label} is {mode} of {_owner(found.st_uid)}, {_group(found.st_gid)}")
+    return "; ".join([*facts, "`ls -l` there shows whose"])
+
+
+def _owner(uid: int) -> str:
+    return _user(uid) if uid in {0, os.geteuid()} else "another user"
+
+
+def _group(gid: int) -> str:
+    """Say whether the mode's group is one of ours; many people have one of their own."""
+    return "a group of ours" if gid in {os.getegid(), *os.getgroups()} else "a group of others"
 
 
 def _user(uid: int) -> str:
@@ -155,9 +172,15 @@ def sync_if_possible(folder: Path) -> None:
     """Make the names in a folder of the share durable, where its mount knows how."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        sync_names(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_names(folder: int) -> None:
+    """Do so in a folder that is open."""
+    try:
+        os.fsync(folder)
     except OSError as exc:
         if exc.errno not in NO_FOLDER_FSYNC:
             raise
-    finally:
-        os.close(fd)

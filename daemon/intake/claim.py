@@ -4,7 +4,8 @@
     2  rename to <hot folder>/.scanseal/<id>: the same mount, always; the name is free again
     3  a second look at that very inode: whoever wrote late, or put another file under
        the name, opens the wait again; the file then settles where it is
-    4  rename into the document's folder; across mounts a copy that is read back
+    4  rename into the document's folder; of what is not ours, and across mounts, a copy
+       that is read back
     5  fsync the original, digest it from the claimed inode, fsync the folders;
        then row and ledger line, in `commit`
     6  only then the private name goes, if there was a copy
@@ -17,18 +18,25 @@ of ours goes up and ends the process.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from daemon import durable
 from daemon.document import Digest, Document, folder_of, new_id
-from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now, sync_if_possible
+from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, sync_if_possible
 from daemon.intake.kin import kin_of
-from daemon.intake.moving import Arriving, bring, digest_of, rename_out, sync_place
+from daemon.intake.moving import (
+    Arriving,
+    Stranded,
+    bring,
+    digest_of,
+    give_back,
+    renamed_out,
+    sync_place,
+    use_private,
+)
 from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.magic import extension
@@ -94,6 +102,8 @@ class Desk:
         self.private = self.folder / PRIVATE
         self.leases = True
         """Whether it can be known who writes there: on a network mount it is no good to ask."""
+        self.stranded: set[str] = set()
+        """By id: what lies in its folder without a row, and could not be put back."""
 
     # -- the ways in -------------------------------------------------------------
 
@@ -109,12 +119,15 @@ class Desk:
         origin = self._origin(new_id(now), place, look, now, clock)
         origin = replace(origin, sidecar=sidecar)
         self._begin(origin)
-        try:
-            rename_out(self.folder, place, self.private_path(origin.id))
-        except OSError as exc:
-            remove_unused(self._documents, origin.id)
-            raise not_now(exc, "take", self.folder / os.fsdecode(place)) from exc
-        return self._finish(origin)
+        with contextlib.ExitStack() as stack:
+            try:
+                held = stack.enter_context(
+                    renamed_out(self.folder, place, self.private_path(origin.id))
+                )
+            except NotNow:
+                remove_unused(self._documents, origin.id)
+                raise
+            return self._finish(origin, held)
 
     def resume(self, document_id: str, look: Look | None, now: datetime, clock: str) -> Claimed:
         """Go on with a file that lies under its private name: steps 3 to 5.
@@ -122,17 +135,21 @@ class Desk:
         Without *look* it has to be as document.json says; with it, it has settled
         there as *look*, and document.json is written anew.
         """
+        use_private(self.private)
         folder = folder_of(self._documents, document_id)
-        clear_temporaries(folder)
         origin = origin_of(folder)
-        if look is None:
-            if origin is None:
+        if origin is None or origin.id != document_id:
+            if look is None:
                 raise NotNow(Reason.QUIET)
+            # Its name is lost, the scan is not; but an id that we did not give means nothing.
+            origin = self._origin(new_id(now), document_id.encode(), look, now, clock)
+            self._begin(origin)
+            self._rename(document_id, origin.id)
             return self._finish(origin)
-        # Without a document.json its name is lost: the scan is not.
-        before = origin or self._origin(document_id, document_id.encode(), look, now, clock)
-        origin = replace(before, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
-        self._write(origin)
+        clear_temporaries(folder)
+        if look is not None:
+            origin = replace(origin, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
+            self._write(origin)
         return self._finish(origin)
 
     def let_go(self, claimed: Claimed) -> None:
@@ -141,11 +158,8 @@ class Desk:
         What has changed since it was copied stays: `sort_out` looks at it.
         """
         arrival = claimed.arrival
-        path = self.private_path(arrival.id)
-        with at_share("remove", path):
-            found = Look.of(path.lstat())
-            if found.is_still(arrival.size, arrival.mtime_ns, arrival.inode):
-                path.unlink()
+        use_private(self.private)
+        self._remove(arrival.id, arrival.size, arrival.mtime_ns, arrival.inode)
 
     def sort_out(self, document_id: str, now: datetime) -> None:
         """Decide about a private name whose document has a row.
@@ -153,6 +167,7 @@ class Desk:
         The same bytes as the original's: it is what step 6 would have removed.
         Anything else is another scan, and gets an id of its own (I12).
         """
+        use_private(self.private)
         path = self.private_path(document_id)
         with os.fdopen(open_scan(path), "rb", buffering=0) as file:
             look = Look.of(facts_of(file.fileno()))
@@ -165,8 +180,7 @@ class Desk:
                 tick=self._tick,
             )
             self._same(arriving, document_id, now)
-        with at_share("remove", path):
-            path.unlink()
+        self._remove(document_id, look.size, look.mtime_ns, look.inode)
 
     def private_path(self, document_id: str) -> Path:
         """Return where a claimed file lies until it is moved."""
@@ -174,16 +188,22 @@ class Desk:
 
     # -- steps 3 to 5 --------------------------------------------------------------
 
-    def _finish(self, origin: Origin) -> Claimed:
+    def _finish(self, origin: Origin, held: int | None = None) -> Claimed:
+        """*held* is the folder that it lay in, if it was taken out of it just now."""
+        private = self.private_path(origin.id)
         try:
-            fd = open_scan(self.private_path(origin.id))
+            fd = open_scan(private)
         except NotNow as exc:
-            if exc.reason is Reason.GONE:
+            use_private(self.private)  # else it lies in ours, wherever that is now
+            if exc.reason is Reason.NOT_A_FILE:
+                give_back(self.folder, origin.place, private, held)
+            if exc.reason in {Reason.GONE, Reason.NOT_A_FILE}:
                 remove_unused(self._documents, origin.id)
             raise
         with os.fdopen(fd, "rb", buffering=0) as file:
             arriving = self._arriving(file, origin)
             arriving.check()
+            arriving.shut()
             if self.leases and writer_open(fd):
                 raise NotNow(Reason.WRITER)
             content = examine(fd, origin.size)
@@ -192,10 +212,14 @@ class Desk:
                 # A copy was made, and then came a kill: the copy is as good as a new one.
                 digest, copied = self._same(arriving, origin.id, origin.claimed_at), True
             else:
-                digest, copied = bring(arriving, folder / f"original.{extension(content.kind)}")
+                try:
+                    digest, copied = bring(arriving, folder / f"original.{extension(content.kind)}")
+                except Stranded:
+                    self.stranded.add(origin.id)
+                    raise
         # The new place first: a power cut may leave two names, but never none.
         durable.sync_folder(folder)
-        self._sync_share(origin.place, copied=copied)
+        self._sync_share(origin.place, held, copied=copied)
         return Claimed(
             arrival=origin.arrival(digest, content.kind, self._section.awaits),
             flaw=flaw(origin.size, content),
@@ -222,9 +246,20 @@ class Desk:
         own_id = new_id(now)
         if origin := origin_of(folder):
             self._begin(replace(origin, id=own_id))
-        with at_share("rename", arriving.private):
-            arriving.private.rename(self.private_path(own_id))
+        self._rename(document_id, own_id)
         raise NotNow(Reason.QUIET)
+
+    def _rename(self, old_id: str, own_id: str) -> None:
+        path = self.private_path(old_id)
+        with at_share("rename", path):
+            path.rename(self.private_path(own_id))
+
+    def _remove(self, document_id: str, size: int, mtime_ns: int, inode: int) -> None:
+        """Remove a private name of which there is a copy, if it is that file still."""
+        path = self.private_path(document_id)
+        with at_share("remove", path):
+            if Look.of(path.lstat()).is_still(size, mtime_ns, inode):
+                path.unlink()
 
     # -- folders ------------------------------------------------------------------------
 
@@ -257,24 +292,16 @@ class Desk:
     def _make_private(self) -> None:
         """Make sure that the private folder is ours: nobody else may change what lies there."""
         with at_share("use", self.private):
-            try:
-                found = self.private.lstat()
-            except FileNotFoundError:
+            if not os.path.lexists(self.private):
                 self.private.mkdir(mode=0o700)
                 sync_if_possible(self.folder)
-                found = self.private.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-                raise PermissionError(errno.EPERM, "not ours")
-            if stat.S_IMODE(found.st_mode) & 0o077:
-                # Some mounts show one mode for everything and change none.
-                with contextlib.suppress(PermissionError):
-                    self.private.chmod(0o700)
+        use_private(self.private)
 
-    def _sync_share(self, place: bytes, *, copied: bool) -> None:
+    def _sync_share(self, place: bytes, held: int | None, *, copied: bool) -> None:
         """Make it durable that the name has left the hot folder: else it comes back, and again.
 
         After a rename that is our own disk, and a failure ends the process; after a
         copy the private file is still there, and all of it is done again.
         """
         with at_share("sync", self.folder) if copied else contextlib.nullcontext():
-            sync_place(self.folder, place)
+            sync_place(self.folder, place, held)

@@ -5,36 +5,34 @@
 
 Nothing that lies there is ever overwritten, and nothing is removed that is not ours:
 a copy is, as long as its bytes are the document's; a text is, as long as it names the
-document. Everything here blocks; what the share does not let us do is NotNow.
+document. Everything here blocks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 import re
-import stat
 import unicodedata
 from functools import partial
-from pathlib import Path, PurePath
+from itertools import chain
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from daemon import durable
-from daemon.intake import NotNow, Reason, at_share, sync_if_possible
-from daemon.intake.settle import open_scan
+from daemon.intake import NotNow, Reason
 from daemon.magic import extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from pathlib import Path
 
     from daemon.document import Document
+    from daemon.intake.sharedfolder import SharedFolder
 
 NAME_BYTES: Final = 255
 """The longest name that a file may have on the file systems that shares lie on."""
-SHARED_MODE: Final = 0o660
-"""For the people of the share, whose group the folder hands down: whatever our umask is."""
 TEXT_BYTES: Final = 1 << 16
 """No text of ours is longer."""
 DIGITS: Final = (8, 12, 32)
@@ -63,6 +61,30 @@ def stems(name: bytes, document_id: str, stands_for: Collection[str] = ()) -> It
     before = copied_name(name)
     if before and any(_digits(old).endswith(before[1]) for old in stands_for):
         stem = before[0]
+    yield from _tailed(stem, document_id)
+
+
+def every_stem(name: bytes, document_id: str) -> Iterator[str]:
+    """Yield the names that its copy may have been given, whatever was known then.
+
+    Since the copy was made the document may stand for another, which changes its name,
+    or *name* may have become readable.
+    """
+    yield from _tailed(_stem(name), document_id)
+    if before := copied_name(name):
+        yield from _tailed(before[0], document_id)
+    yield from _tailed(b"", document_id)
+
+
+def stems_there(rejected: SharedFolder, document_id: str) -> list[str]:
+    """Return which names there end as those of its copy do: for a scan whose name is lost."""
+    digits = _digits(document_id)
+    tails = tuple(f"~{digits[-count:]}" for count in DIGITS)
+    found = {PurePath(name).stem for name in rejected.names()}
+    return sorted(stem for stem in found if stem.endswith(tails))
+
+
+def _tailed(stem: bytes, document_id: str) -> Iterator[str]:
     stem = stem or b"scan"
     digits = _digits(document_id)
     for count in DIGITS:
@@ -83,13 +105,14 @@ def is_copy_of(name: bytes, old_name: bytes, old_id: str, stands_for: Collection
     """Return whether a file called *name* has the name of the copy of a document.
 
     Compared as people see it: some clients compose umlauts in another way, or change
-    the case.
+    the case. A copy that was made before the document stood for others counts, too.
     """
     found = copied_name(name)
     if found is None:
         return False
     asked = _seen(found[0] + f"~{found[1]}".encode())
-    return any(asked == _seen(os.fsencode(stem)) for stem in stems(old_name, old_id, stands_for))
+    names = chain(stems(old_name, old_id, stands_for), stems(old_name, old_id))
+    return any(asked == _seen(os.fsencode(stem)) for stem in names)
 
 
 def _stem(name: bytes) -> bytes:
@@ -117,7 +140,7 @@ def _shortened(stem: bytes, limit: int) -> bytes:
 
 
 def place(
-    rejected: Path,
+    rejected: SharedFolder,
     document: Document,
     original: Path,
     names: Iterable[str],
@@ -128,35 +151,36 @@ def place(
     *text* is asked for the text that goes with a file of a name. What a kill has left of
     the same is finished. OriginalUnreadable if the bytes are not what was claimed.
     """
-    with at_share("write to rejected", rejected / "*"):
-        for stem in names:
-            copy = rejected / (stem + original.suffix)
-            if _placed(document, original, copy, rejected / (stem + ".txt"), text(copy.name)):
-                sync_if_possible(rejected)
-                return
-        raise FileExistsError(errno.EEXIST, "every name is taken")
+    for stem in names:
+        copy = stem + original.suffix
+        if _placed(rejected, document, original, copy, f"{stem}.txt", text(copy)):
+            rejected.sync()
+            return
+    raise FileExistsError(errno.EEXIST, "every name is taken")
 
 
-def _placed(document: Document, original: Path, copy: Path, note: Path, text: bytes) -> bool:
+def _placed(
+    rejected: SharedFolder, document: Document, original: Path, copy: str, note: str, text: bytes
+) -> bool:
     """Put both in place; False if one of the names has other content than ours."""
-    there = _holds(copy, partial(_same_bytes, document))
-    noted = _holds(note, partial(_names, document))
+    there = _holds(rejected, copy, partial(_same_bytes, document))
+    noted = _holds(rejected, note, partial(_names, document))
     if there is False or noted is False:
         return False
-    temporary = _temporary(copy.parent, document)
+    temporary = _temporary(document)
     if there is None:
-        fill(temporary, _verified(original, document.digest.hex))
-        if not name(temporary, copy):
+        rejected.fill(temporary, _verified(original, document.digest.hex))
+        if not rejected.name(temporary, copy):
             return False
-    fill(temporary, [text])
+    rejected.fill(temporary, [text])
     if noted:
-        temporary.replace(note)  # what it was refused for before it was released
+        rejected.replace(temporary, note)  # what it was refused for before it was released
         return True
-    return name(temporary, note)
+    return rejected.name(temporary, note)
 
 
-def _temporary(rejected: Path, document: Document) -> Path:
-    return rejected / f".scanseal-{document.id}"
+def _temporary(document: Document) -> str:
+    return f".scanseal-{document.id}"
 
 
 def _verified(original: Path, digest: str) -> Iterator[bytes]:
@@ -173,82 +197,51 @@ def _verified(original: Path, digest: str) -> Iterator[bytes]:
         raise OriginalUnreadable
 
 
-def fill(temporary: Path, pieces: Iterable[bytes]) -> None:
-    """Write a temporary file that is ours alone; what a kill left of it is replaced."""
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED_MODE)
-    try:
-        with os.fdopen(fd, "wb") as out:
-            for piece in pieces:
-                out.write(piece)
-            out.flush()
-            with contextlib.suppress(PermissionError):  # some mounts have one mode for all
-                os.fchmod(out.fileno(), SHARED_MODE)
-            os.fsync(out.fileno())
-    except BaseException:
-        temporary.unlink()
-        raise
-
-
-def name(temporary: Path, final: Path) -> bool:
-    """Give *temporary* its name; False if something has it, which is not overwritten.
-
-    An empty file keeps the name until it is replaced: not every mount knows links.
-    One that lies there already is what a kill has left of that.
-    """
-    try:
-        os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        if not _is_empty(final):
-            temporary.unlink()
-            return False
-    temporary.replace(final)
-    return True
-
-
-def _is_empty(path: Path) -> bool:
-    found = path.lstat()
-    return stat.S_ISREG(found.st_mode) and found.st_size == 0
-
-
 # -- taking back ----------------------------------------------------------------------
 
 
-def take_back(rejected: Path, document: Document, names: Iterable[str]) -> int:
+def take_back(rejected: SharedFolder, document: Document, names: Iterable[str]) -> int:
     """Remove what is still ours of a copy; return how many files that were.
 
-    Anything else under these names stays: somebody has worked on it.
+    Anything else under these names stays: somebody has worked on it. NotNow if that
+    cannot be known of one of them; the others are gone by then.
     """
-    with at_share("remove from rejected", rejected / "*"):
-        if not stat.S_ISDIR(rejected.stat().st_mode):  # away, with its share
-            raise NotADirectoryError(errno.ENOTDIR, "no folder")
-        _temporary(rejected, document).unlink(missing_ok=True)
-        removed = 0
-        for stem in names:
-            copy = rejected / f"{stem}.{extension(document.kind)}"
-            removed += _removed(copy, partial(_same_bytes, document))
-            removed += _removed(rejected / f"{stem}.txt", partial(_names, document))
-        if removed:
-            sync_if_possible(rejected)
+    rejected.remove(_temporary(document))
+    removed, unknown = 0, None
+    for stem in names:
+        for name, ours in (
+            (f"{stem}.{extension(document.kind)}", partial(_same_bytes, document)),
+            (f"{stem}.txt", partial(_names, document)),
+        ):
+            try:
+                removed += _removed(rejected, name, ours)
+            except NotNow as exc:
+                unknown = exc
+    if removed:
+        rejected.sync()
+    if unknown is not None:
+        raise unknown
     return removed
 
 
-def _removed(path: Path, ours: Callable[[int, int], bool]) -> bool:
-    """Remove the file at *path* if it is *ours*, or empty: a name that a kill has left."""
+def _removed(rejected: SharedFolder, name: str, ours: Callable[[int, int], bool]) -> bool:
+    """Remove the file called *name* if it is *ours*, or empty: a name that a kill has left."""
     try:
-        fd = open_scan(path)
+        fd = rejected.open_scan(name)
     except NotNow as exc:
-        if exc.reason in {Reason.WRITER, Reason.UNREADABLE}:
-            raise  # nobody knows what it is: later
-        return False
+        if exc.reason in {Reason.GONE, Reason.NOT_A_FILE}:
+            return False
+        if exc.reason is Reason.PERMISSION and _is_anothers(rejected, name):
+            return False
+        raise  # nobody knows what it is: later
     try:
         seen = os.fstat(fd)
         if seen.st_size and not ours(fd, seen.st_size):
             return False
-        found = path.lstat()
+        found = rejected.facts(name)
         if (found.st_dev, found.st_ino) != (seen.st_dev, seen.st_ino):
             return False  # another file has the name by now
-        path.unlink()
+        rejected.remove(name)
     except FileNotFoundError:
         return False  # somebody was faster
     else:
@@ -257,13 +250,21 @@ def _removed(path: Path, ours: Callable[[int, int], bool]) -> bool:
         os.close(fd)
 
 
+def _is_anothers(rejected: SharedFolder, name: str) -> bool:
+    """Return whether a file that we cannot read is another user's: then it is not our copy."""
+    try:
+        return rejected.facts(name).st_uid != os.geteuid()
+    except FileNotFoundError:
+        return True
+
+
 # -- what is ours ---------------------------------------------------------------------
 
 
-def _holds(path: Path, ours: Callable[[int, int], bool]) -> bool | None:
-    """Return whether the file at *path* is *ours*; None if there is none, or an empty one."""
+def _holds(rejected: SharedFolder, name: str, ours: Callable[[int, int], bool]) -> bool | None:
+    """Return whether the file called *name* is *ours*; None if there is none, or an empty one."""
     try:
-        fd = open_scan(path)
+        fd = rejected.open_scan(name)
     except NotNow as exc:
         return None if exc.reason is Reason.GONE else False
     try:

@@ -6,7 +6,7 @@
 
 A claim waits for nothing of this: scans are taken in while page workers are busy or
 cannot be had. Each document is in a step meanwhile, so that one whose sidecar ends the
-daemon is known by name at the next start (I8). What a worker says is not believed
+daemon is known by name at the next start, which describes it alone (I8). What a worker says is not believed
 before it fits (I10), and what it read is what was taken, byte for byte.
 """
 
@@ -153,14 +153,27 @@ class Describer:
             self._alarms.clear(PAUSED, self._section.name)
         if not self._door.waiting or time.monotonic() < self._paused_until:
             return
-        for ready in await self._patiently(self._door.ready):
-            while len(self._running) >= AT_ONCE:
-                await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
-                self._reap()
+        found = await self._patiently(self._door.ready)
+        for ready in sorted(found, key=self._suspected, reverse=True):
+            alone = self._suspected(ready)
+            await self._fewer_than(1 if alone else AT_ONCE)
             if ready.id not in self._running and ready.id in self._door.waiting:
                 self._running[ready.id] = asyncio.create_task(
                     self._one(ready), name=f"describe {ready.id}"
                 )
+            if alone:
+                await self._fewer_than(1)
+
+    def _suspected(self, ready: Ready) -> bool:
+        """Return whether it has to run alone, so that an end is counted against no other (I8)."""
+        one = self._door.waiting.get(ready.id)
+        return one is not None and one.suspect
+
+    async def _fewer_than(self, most: int) -> None:
+        """Wait until fewer than *most* are in work."""
+        while len(self._running) >= most:
+            await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
+            self._reap()
 
     def _reap(self) -> None:
         """Let go of what has ended; what was not foreseen goes up and ends the process."""
@@ -192,6 +205,7 @@ class Describer:
             until=began + wait,
             promised=(sidecar.name, sidecar.inode) if sidecar else None,
             left=self._door.where(document.id),
+            suspect=document.tries > 0,
         )
 
     # -- one document -------------------------------------------------------------------
@@ -247,7 +261,9 @@ class Describer:
         remarks: list[str] = []
         taken, beside, refusal = await self._sidecar(document, ready)
         if ready.action == "end" and section.sidecar != "none":
-            if ready.promised:
+            if ready.failing:
+                refusal = (LACKING, f"it lies there and cannot be taken: {ready.failing}")
+            elif ready.promised:
                 refusal = (LACKING, "it lay beside the scan, and is gone")
             elif section.sidecar == "required":
                 refusal = (LACKING, "none came")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from daemon import durable
 from daemon.document import folder_of
 from daemon.intake import NotNow, Reason
+from daemon.intake.adoption import adopted
 from daemon.intake.bell import Bell
 from daemon.intake.claim import Desk, has_room
 from daemon.intake.origin import Sidecar, stored
-from daemon.intake.pairing import Awaiting, Seen, promised, verdict
+from daemon.intake.pairing import Awaiting, Seen, given_up, promised, verdict
 from daemon.intake.settle import (
     Content,
     Look,
@@ -34,7 +35,7 @@ from daemon.intake.settle import (
     writer_open,
 )
 from daemon.intake.sidecar import Tray
-from daemon.intake.survey import Survey
+from daemon.intake.survey import Survey, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from daemon.config import Config, HotFolder
     from daemon.intake.claim import Claimed
     from daemon.intake.sidecar import Taken
-    from daemon.intake.survey import Pass, Watched
+    from daemon.intake.survey import Pass
 
 COMPLETE: Final = Content("sidecar", complete=True)
 """What is in a sidecar only a page worker can tell: here it is as good as it looks."""
@@ -66,6 +67,8 @@ class Ready:
     look: Look | None = None
     promised: bool = False
     """A sidecar lay beside it when it was claimed."""
+    failing: str = ""
+    """Why one that is its own cannot be taken, and is waited for no longer."""
 
 
 class Doorkeeper:
@@ -97,6 +100,8 @@ class Doorkeeper:
         self._places: set[bytes] = set()
         """Where their scans lay, as of the newest look."""
         self._looked = 0.0
+        self._stranded: dict[str, Watched] = {}
+        """By id: what lies in its document's folder and has no row."""
 
     def heard(self) -> None:
         """Let the next event ring again: call it before looking, not after. Does not block."""
@@ -123,6 +128,7 @@ class Doorkeeper:
         except OSError as exc:
             deaf = errno.errorcode.get(exc.errno or 0, "?")
         self._looked = found.at
+        self._watch_stranded(found)
         over = [one.until for one in list(self.waiting.values()) if one.until > found.at]
         found.next_due = min([found.next_due, *over])
         return found, deaf
@@ -137,14 +143,15 @@ class Doorkeeper:
         if name in self._places:
             raise NotNow(Reason.TURN, again=TURN_SECONDS)
         self._judge(self.survey.folder / os.fsdecode(name), watched)
-        free = durable.free_bytes(self._config.state_dir)
-        if not has_room(free, self._config.box.min_free_mb, watched.look.size, unsealed):
-            raise NotNow(Reason.DISK_FULL, "state_dir has not the room that a claim has to leave")
+        self._require_room(watched.look.size, unsealed)
         sidecar = self._beside(name, watched)
         return self._desk.take(name, watched.look, self._clock(), clock, sidecar)
 
-    def resume(self, document_id: str, clock: str) -> Claimed:
+    def resume(self, document_id: str, unsealed: int, clock: str) -> Claimed:
         """Bring a claim to its end that was begun, once its file has settled again."""
+        if document_id in self._stranded:
+            return self._adopt(document_id)
+        self._require_room(self.survey.private[document_id].look.size, unsealed)
         try:
             return self._desk.resume(document_id, None, self._clock(), clock)
         except NotNow as exc:
@@ -171,7 +178,9 @@ class Doorkeeper:
         for one in list(self.waiting.values()):
             if one.left == "private":
                 name, watched = self.survey.private_sidecars.get(one.id, (b"", None))
-                if watched is not None and watched.due <= self._looked:
+                if watched is not None and self._hopeless(one, watched):
+                    found.append(self._ready(one, "end", failing=watched.reason))
+                elif watched is not None and watched.due <= self._looked:
                     found.append(self._ready(one, "go-on", name, watched.look))
             elif one.left == "folder":
                 found.append(self._ready(one, "stored"))
@@ -264,10 +273,19 @@ class Doorkeeper:
         ):
             case "end":
                 return [self._ready(one, "end")]
+            case "take" if watched and self._hopeless(one, watched):
+                return [self._ready(one, "end", failing=watched.reason)]
             case "take" if name and watched and watched.due <= time.monotonic():
                 return [self._ready(one, "take", name, watched.look)]
             case _:
                 return []
+
+    def _hopeless(self, one: Awaiting, watched: Watched) -> bool:
+        """Return whether a sidecar is given up; never because our own disk is full."""
+        if watched.reason is Reason.DISK_FULL:
+            return False
+        patience = self._section.give_up_seconds
+        return given_up(one, watched.failing, patience=patience, now=self._looked)
 
     @staticmethod
     def _ready(
@@ -275,6 +293,7 @@ class Doorkeeper:
         action: Literal["take", "go-on", "stored", "end"],
         name: bytes = b"",
         look: Look | None = None,
+        failing: str = "",
     ) -> Ready:
         return Ready(
             id=one.id,
@@ -283,6 +302,7 @@ class Doorkeeper:
             name=name,
             look=look,
             promised=one.promised is not None,
+            failing=failing,
         )
 
     def _sidecar_of(self, ready: Ready) -> Watched:
@@ -291,6 +311,37 @@ class Doorkeeper:
         if watched is None or watched.look != ready.look:
             raise NotNow(Reason.QUIET)
         return watched
+
+    def _require_room(self, size: int, unsealed: int) -> None:
+        free = durable.free_bytes(self._config.state_dir)
+        if not has_room(free, self._config.box.min_free_mb, size, unsealed):
+            raise NotNow(Reason.DISK_FULL, "state_dir has not the room that a claim has to leave")
+
+    def _watch_stranded(self, found: Pass) -> None:
+        """Let what lies in its document's folder without a row settle like a private name."""
+        for document_id in self._desk.stranded:
+            original = stored(folder_of(self._config.documents, document_id))
+            if original is None:
+                continue
+            look = Look.of(original.lstat())
+            watched = self._stranded.get(document_id)
+            if watched is None or watched.look != look:
+                due = found.at + self._section.settle_seconds
+                watched = Watched(look=look, first=found.at, since=found.at, due=due)
+                self._stranded[document_id] = watched
+            self.survey.private[document_id] = watched
+            if watched.due <= found.at:
+                found.claimed.append(document_id)
+            else:
+                found.next_due = min(found.next_due, watched.due)
+
+    def _adopt(self, document_id: str) -> Claimed:
+        documents = self._config.documents
+        awaits = {self._section.name: self._section.awaits}
+        claimed = adopted(folder_of(documents, document_id), documents, awaits)
+        self._desk.stranded.discard(document_id)
+        del self._stranded[document_id]
+        return claimed
 
     def _judge(self, path: Path, watched: Watched) -> None:
         """Return if the file may be taken or is given up; raise NotNow if it has to wait."""

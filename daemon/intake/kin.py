@@ -1,12 +1,15 @@
 """Is a new scan one that was refused before, dropped again? Then it stands for it.
 
-    the same bytes, or the name of the copy in `rejected`     it does: `supersedes`
-    the same name and nothing else                            it may: `resembles`, and
-                                                              a person decides
+    the same bytes, or whole, with the name of the copy       it does: `supersedes`
+    empty or broken, with the name of the copy                it may: `resembles`, and
+    the same name and nothing else                            a person decides
+
+A copy that is dragged back and breaks off on the way has the copy's name, and nothing
+else of the paper: the scan it was made of may be the only good one.
 
 Only refused documents of the same hot folder are asked about: whatever is on its way
 or sealed is never replaced by anything. A scan that is refused again stands for both,
-so that what lies in `rejected` does not pile up.
+if it has the bytes or is whole, so that what lies in `rejected` does not pile up.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ def kin_of(spool: Spool, arrival: Arrival, *, whole: bool) -> Kin:
     """
     named, alike = _by_name(spool, arrival)
     same = _by_bytes(spool, arrival, whole=whole)
+    if named and not (whole or spool.document(named).digest == arrival.digest):
+        return Kin(supersedes=same, how="digest" if same else "", resembles=named)
     if named:
         return Kin(supersedes=(named, *(old for old in same if old != named)), how="copy-name")
     if same:

@@ -1,28 +1,39 @@
 """The second move: a file from its private name into the document's folder, whole.
 
-By rename where that can be done; across mounts by a copy that is read back from the
-disk before it gets the name. Whatever is written to the file meanwhile is seen, and
-then it stays where it is (I12).
+By rename where the file is ours and nobody else's way to it is left; else, and across
+mounts, by a copy that is read back from the disk before it gets the name (decision
+0013). Whatever is written to the file meanwhile is seen, and then it stays where it is
+(I12). Whoever may write into a hot folder may rename and replace what is in it at any
+moment, folders and `.scanseal` among it: that is NotNow here, and never an end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
 import secrets
+import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from daemon import durable
 from daemon.document import Digest
-from daemon.intake import NotNow, Reason, at_share, at_state, not_now, sync_if_possible
+from daemon.intake import NotNow, Reason, at_share, at_state, not_now, sync_names
 from daemon.intake.settle import Look, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+RENAME_NOREPLACE: Final = 1
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Stranded(NotNow):
+    """It lies in its document's folder, and its private name cannot be had back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,23 @@ class Arriving:
         if not look.is_still(self.size, self.mtime_ns, self.inode):
             raise NotNow(Reason.QUIET)
 
+    def must_be_at(self, path: Path) -> None:
+        """Raise NotNow if a file of ours, *path*, is another one."""
+        if not os.path.samestat(path.lstat(), facts_of(self.file.fileno())):
+            raise NotNow(Reason.QUIET)
+
+    def shut(self) -> None:
+        """Let nobody but us open it from now on, if it is ours.
+
+        A descriptor to read it is a way to open it once more, for writing: so this
+        comes before the question who writes.
+        """
+        fd = self.file.fileno()
+        facts = facts_of(fd)
+        if facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) != 0o600:
+            with contextlib.suppress(OSError):  # some mounts change no mode: then it is copied
+                os.fchmod(fd, 0o600)
+
     def digest(self) -> Digest:
         """Return the digest of its bytes as they are."""
         self.file.seek(0)
@@ -62,23 +90,44 @@ class Arriving:
 def bring(arriving: Arriving, target: Path) -> tuple[Digest, bool]:
     """Move it to *target*; return its digest, and whether it was copied.
 
-    What was copied has its private name still, which goes after the commit. Either
+    It was `shut`, and then nobody wrote to it. What was copied has its private name still, which goes after the commit. Either
     way the bytes are durable; the caller fsyncs the folders.
     """
     if not _renamed(arriving, target):
         return _copied(arriving, target), True
     fd = arriving.file.fileno()
     try:
+        arriving.must_be_at(target)  # `.scanseal` may have been another one for a moment
         digest = arriving.digest()
         arriving.check()
     except NotNow:
         # It cannot be read, or is being written (where no lease tells): it waits again.
-        target.rename(arriving.private)
+        _put_back(arriving, target)
         raise
-    with contextlib.suppress(PermissionError):  # another's file, but its folder is closed
-        os.fchmod(fd, 0o600)
     os.fsync(fd)
     return digest, False
+
+
+def is_ours(facts: os.stat_result) -> bool:
+    """Return whether nobody but us can come to write to a file of ours, by whatever way."""
+    return (
+        stat.S_ISREG(facts.st_mode)
+        and facts.st_uid == os.geteuid()
+        and not facts.st_mode & OTHERS
+        and facts.st_nlink == 1  # else it has another name somewhere
+    )
+
+
+def use_private(private: Path) -> None:
+    """Raise NotNow unless the private folder is ours: nobody else may change what lies there."""
+    with at_share("use", private):
+        found = private.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "not ours")
+        if found.st_mode & OTHERS:
+            # Some mounts show one mode for everything and change none.
+            with contextlib.suppress(PermissionError):
+                private.chmod(0o700)
 
 
 @contextlib.contextmanager
@@ -100,29 +149,75 @@ def opened_folder(folder: Path, below: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def rename_out(folder: Path, place: bytes, private: Path) -> None:
-    """Give the file at *place* in the hot folder its private name; OSError if that cannot be done."""
+@contextlib.contextmanager
+def renamed_out(folder: Path, place: bytes, private: Path) -> Iterator[int]:
+    """Give what is at *place* in the hot folder its private name; NotNow if that cannot be done.
+
+    Yield the folder that it lay in, open: whatever others rename, it is that one.
+    """
     below, _, name = place.rpartition(b"/")
-    if not below:
-        (folder / os.fsdecode(name)).rename(private)
-        return
-    with opened_folder(folder, below) as fd:
-        os.rename(name, os.fsencode(private), src_dir_fd=fd)
+    with contextlib.ExitStack() as stack:
+        try:
+            fd = stack.enter_context(opened_folder(folder, below))
+            if below:
+                os.rename(name, os.fsencode(private), src_dir_fd=fd)
+            else:
+                (folder / os.fsdecode(name)).rename(private)
+        except OSError as exc:
+            raise not_now(exc, "take", folder / os.fsdecode(place)) from exc
+        yield fd
 
 
-def sync_place(folder: Path, place: bytes) -> None:
-    """Make it durable that a name has left the hot folder, or a folder in it that is still there."""
-    sync_if_possible(folder)
+def give_back(folder: Path, place: bytes, private: Path, held: int | None) -> None:
+    """Let a private name that is no scan have its *place* again, if that is free.
+
+    A folder was put under the name of a scan, perhaps, and others' scans lie in it.
+    """
+    below, _, name = place.rpartition(b"/")
+    libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            fd = stack.enter_context(opened_folder(folder, below)) if held is None else held
+            old = os.open(private.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise not_now(exc, "give back", private) from exc
+        stack.callback(os.close, old)
+        if libc.renameat2(old, os.fsencode(private.name), fd, name, RENAME_NOREPLACE):
+            raise not_now(OSError(ctypes.get_errno(), "renameat2"), "give back", private)
+
+
+def sync_place(folder: Path, place: bytes, held: int | None) -> None:
+    """Make it durable that a name has left the hot folder, and the folder in it that it lay in.
+
+    *held* is that folder if it is open still. One that cannot be opened is not there
+    any more, or not that one: only an fsync can fail here.
+    """
     below = place.rpartition(b"/")[0]
-    if below:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            sync_if_possible(folder / os.fsdecode(below))
+    for step in dict.fromkeys((b"", below)):
+        with contextlib.ExitStack() as stack:
+            if held is not None and step == below:
+                fd = held
+            else:
+                try:
+                    fd = stack.enter_context(opened_folder(folder, step))
+                except OSError:
+                    continue
+            sync_names(fd)
+
+
+def _put_back(arriving: Arriving, target: Path) -> None:
+    """Let it have its private name again; else it stays, and is adopted later."""
+    try:
+        use_private(arriving.private.parent)
+        target.rename(arriving.private)
+    except (NotNow, OSError) as exc:
+        raise Stranded(Reason.QUIET, "its private name is lost") from exc
 
 
 def _renamed(arriving: Arriving, target: Path) -> bool:
     """Move it by rename if that can be done; if not, nothing has happened."""
-    if facts_of(arriving.file.fileno()).st_nlink > 1:
-        return False  # somebody could still write to it through its other name
+    if not is_ours(facts_of(arriving.file.fileno())):
+        return False  # its owner can open it again, whatever its mode
     try:
         arriving.private.rename(target)
     except OSError as exc:

@@ -9,7 +9,8 @@ is stays where it is; an alarm says that it lies there.
 
 A document that waits gets the sidecar that lay beside it when it was claimed, or one
 that has come since. If a newer scan of its name lies there by then, a sidecar that came
-after that is the newer one's, and the wait of the older is over.
+after that is the newer one's, and the wait of the older is over. One that is its own and
+cannot be taken is not waited for without end, either: then a person has to say.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Awaiting:
     """Name and inode of the sidecar that lay beside it at the claim."""
     left: Literal["folder", "private", ""] = ""
     """Where a kill has left one that was being taken: it needs no other."""
+    suspect: bool = False
+    """The daemon ended before while it was described: the next time it is described alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,14 @@ def kind_of(name: bytes) -> str:
 def promised(scan_ctime_ns: int, sidecar_ctime_ns: int, within: float) -> bool:
     """Return whether two that lie beside each other came together: by one clock, their own."""
     return abs(scan_ctime_ns - sidecar_ctime_ns) <= within * 1e9
+
+
+def given_up(one: Awaiting, failing: float | None, *, patience: float, now: float) -> bool:
+    """Return whether its sidecar, which cannot be taken since *failing*, is waited for no longer.
+
+    Not at once when the wait is over: after a long stop the first try comes that late.
+    """
+    return failing is not None and now >= max(one.until, failing + patience)
 
 
 def verdict(

@@ -21,25 +21,17 @@ import contextlib
 import logging
 import os
 import shutil
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon import durable
 from daemon.document import is_id
-from daemon.intake import NotNow, at_share
+from daemon.intake import NotNow, Reason, at_share
+from daemon.intake.adoption import adopted
 from daemon.intake.claim import Claimed, Desk, commit
-from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored, unused
-from daemon.intake.settle import (
-    Look,
-    examine,
-    facts_of,
-    flaw,
-    leases_here,
-    open_scan,
-    writer_open,
-)
+from daemon.intake.moving import use_private
+from daemon.intake.origin import origin_of, remove_unused, unused
+from daemon.intake.settle import leases_here
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -64,7 +56,13 @@ async def recover(
     private: dict[str, frozenset[str] | None] = {}
     for section in config.hotfolders:
         desk = Desk(section, config.documents)
-        private[section.name] = await _finish_private(desk, spool, clock)
+        try:
+            private[section.name] = await _finish_private(desk, spool, clock)
+        except NotNow as exc:
+            # Not even listed: what lies there is not ours, and ours may be elsewhere.
+            private[section.name] = None
+            if exc.reason is Reason.PERMISSION:
+                alarms.raise_(exc.reason, section.name, exc.detail)
     unexplained = 0
     awaits = {section.name: section.awaits for section in config.hotfolders}
     for day in await asyncio.to_thread(_days, config.documents):
@@ -82,7 +80,10 @@ async def recover(
 async def _finish_private(
     desk: Desk, spool: SpoolThread, clock: Callable[[], datetime]
 ) -> frozenset[str] | None:
-    """Finish each claim under `.scanseal`; return what is left there, None if nobody knows."""
+    """Finish each claim under `.scanseal`; return what is left there, None if nobody knows.
+
+    Raise NotNow if it is not ours.
+    """
     listed = await _private_ids(desk)
     if listed:
         with contextlib.suppress(OSError):
@@ -105,12 +106,13 @@ async def _finish_private(
 async def _private_ids(desk: Desk) -> frozenset[str] | None:
     try:
         names = await asyncio.wait_for(asyncio.to_thread(_names, desk.private), PATIENCE_SECONDS)
-    except (NotNow, TimeoutError):
+    except TimeoutError:
         return None
     return frozenset(name for name in names if is_id(name))
 
 
 def _names(folder: Path) -> list[str]:
+    use_private(folder)
     with at_share("list", folder):
         return [path.name for path in folder.iterdir()]
 
@@ -154,8 +156,9 @@ async def _look_at(
         remembered = await spool(Spool.remembered, name)
         match judged(inside, remembered=remembered):
             case "adopt":
-                claimed = await asyncio.to_thread(_adopted, folder, path.parents[2], awaits)
-                if claimed is None:
+                try:
+                    claimed = await asyncio.to_thread(adopted, folder, path.parents[2], awaits)
+                except NotNow:
                     unexplained += 1
                 else:
                     await _commit(spool, claimed, clock)
@@ -181,42 +184,6 @@ def judged(names: list[str], *, remembered: bool) -> str:
 def _first_id(moment: datetime) -> str:
     digits = f"{int(moment.timestamp() * 1000):012x}"
     return f"{digits[:8]}-{digits[8:]}"
-
-
-def _adopted(folder: Path, documents: Path, awaits: dict[str, str]) -> Claimed | None:
-    """Take a second look at an original without a row; None if a person has to."""
-    origin = origin_of(folder)
-    original = stored(folder)
-    if origin is None or original is None or origin.id != folder.name:
-        return None
-    clear_temporaries(folder)
-    try:
-        with os.fdopen(open_scan(original), "rb", buffering=0) as file:
-            look = Look.of(facts_of(file.fileno()))
-            if writer_open(file.fileno()):
-                return None
-            # A copy has an inode and times of its own: then what was copied counts.
-            if look.inode == origin.inode or look.size != origin.size:
-                origin = _as_it_is(origin, look, documents)
-            content = examine(file.fileno(), look.size)
-            digest, _ = durable.digest_and_size(file)
-            os.fsync(file.fileno())
-    except NotNow:
-        return None
-    durable.sync_folder(folder)
-    return Claimed(
-        arrival=origin.arrival(digest, content.kind, awaits.get(origin.hotfolder, "")),
-        flaw=flaw(look.size, content),
-        copied=False,
-    )
-
-
-def _as_it_is(origin: Origin, look: Look, documents: Path) -> Origin:
-    if look.is_still(origin.size, origin.mtime_ns, origin.inode):
-        return origin
-    origin = replace(origin, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
-    origin.write(documents)
-    return origin
 
 
 def _came_to_nothing(folder: Path, private: dict[str, frozenset[str] | None]) -> bool:

@@ -15,16 +15,17 @@ import asyncio
 import errno
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon.intake import NotNow, Reason, at_share, sync_if_possible
+from daemon.intake import NotNow, Reason, at_share
 from daemon.intake.arrivals import Arrivals
-from daemon.intake.copies import fill, name
 from daemon.intake.explanation import paper
 from daemon.intake.settle import open_scan
+from daemon.intake.sharedfolder import opened
 from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from daemon.alarms import Alarms
     from daemon.config import Config, HotFolder
     from daemon.intake.arrivals import Seen
+    from daemon.intake.sharedfolder import SharedFolder
     from daemon.intake.survey import Lying
     from daemon.records.reader import Reader
 
@@ -100,33 +102,48 @@ class Report:
         with closing(open_reader(self._config.state_dir / "spool.db")) as reader:
             lying = self._lying(WAITING)
             body = _body(reader, self._section.name, self._config, lying, now)
-        if self._written is not None:
-            before, at = self._written
-            if body == before and at <= now < at + STALE and self._path.exists():
-                return False
-        self._put(paper([*_head(self._section.name, self._config, now), *body]))
+        text = paper([*_head(self._section.name, self._config, now), *body])
+        with opened("write the report", self._path.parent, Path(self._section.path)) as folder:
+            if self._written is not None:
+                before, at = self._written
+                if body == before and at <= now < at + STALE and self._is_there(folder):
+                    return False
+            self._written = None  # as long as it is not known what lies there
+            self._put(folder, text)
         self._written = body, now
         return True
 
-    def _put(self, text: bytes) -> None:
+    def _is_there(self, folder: SharedFolder) -> bool:
+        """Return whether a file lies where the report does. Not by opening it: people have it open.
+
+        Whose file it is comes out when the report is written, at the latest when it is STALE.
+        """
+        try:
+            return stat.S_ISREG(folder.facts(self._path.name).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _put(self, folder: SharedFolder, text: bytes) -> None:
         """Put *text* in the place of the report; NotNow if that cannot be, or is not ours."""
-        temporary = self._path.with_name(f".scanseal-report-{self._section.name}")
-        with at_share("write the report", self._path):
-            there = is_ours(self._path)
-            if there is False:
-                raise FileExistsError(errno.EEXIST, "not ours")
-            fill(temporary, [text])
-            if there:
-                temporary.replace(self._path)
-            elif not name(temporary, self._path):
-                raise FileExistsError(errno.EEXIST, "not ours")
-            sync_if_possible(self._path.parent)
+        temporary = f".scanseal-report-{self._section.name}"
+        there = is_ours(self._path, folder.fd)
+        if there is False:
+            raise FileExistsError(errno.EEXIST, "not ours")
+        folder.fill(temporary, [text])
+        if there:
+            folder.replace(temporary, self._path.name)
+        elif not folder.name(temporary, self._path.name):
+            raise FileExistsError(errno.EEXIST, "not ours")
+        folder.sync()
 
 
-def is_ours(path: Path) -> bool | None:
-    """Return whether the file at *path* is a report; None if there is none, or an empty one."""
+def is_ours(path: Path, dir_fd: int | None = None) -> bool | None:
+    """Return whether the file at *path* is a report; None if there is none, or an empty one.
+
+    With *dir_fd* it is the file of that name in the folder that is open there.
+    """
     try:
-        fd = open_scan(path)
+        fd = open_scan(path, dir_fd)
     except NotNow as exc:
         if exc.reason is Reason.GONE:
             return None
@@ -134,7 +151,8 @@ def is_ours(path: Path) -> bool | None:
             return False
         raise  # nobody knows what it is
     try:
-        begin = os.pread(fd, 256, 0)
+        with at_share("read", path):
+            begin = os.pread(fd, 256, 0)
     finally:
         os.close(fd)
     return begin.startswith(MARK.encode("utf-8-sig")) if begin else None

@@ -133,14 +133,16 @@ def flaw(size: int, content: Content) -> Reason | None:
     return None if content.complete else Reason.INCOMPLETE
 
 
-def open_scan(path: Path) -> int:
+def open_scan(path: Path, dir_fd: int | None = None) -> int:
     """Open a regular file to read it, at once or not at all; raise NotNow with the reason.
 
+    With *dir_fd* it is the file of that name in the folder that is open there.
     EAGAIN of the open itself is somebody's lease or oplock: without O_NONBLOCK a
     Samba with kernel oplocks would hold us for 45 seconds.
     """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path if dir_fd is None else path.name, flags, dir_fd=dir_fd)
     except OSError as exc:
         raise not_now(exc, "read", path) from exc
     try:

@@ -22,8 +22,17 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from daemon import durable
 from daemon.document import Part, folder_of
-from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state, not_now
-from daemon.intake.moving import Arriving, bring, digest_of, rename_out, sync_place
+from daemon.intake import PRIVATE, NotNow, Reason, at_share, at_state
+from daemon.intake.moving import (
+    Arriving,
+    bring,
+    digest_of,
+    give_back,
+    is_ours,
+    renamed_out,
+    sync_place,
+    use_private,
+)
 from daemon.intake.origin import Origin, Sidecar, clear_temporaries, origin_of
 from daemon.intake.pairing import ENDINGS, kind_of
 from daemon.intake.settle import Look, facts_of, open_scan, writer_open
@@ -75,18 +84,17 @@ class Tray:
 
     def take(self, document_id: str, place: bytes, look: Look) -> Taken:
         """Take a sidecar that has settled as *look* along with its document: steps 1 to 5."""
+        use_private(self._private)
         clear_temporaries(folder_of(self._documents, document_id))
         sidecar = _sidecar(place, look)
         self._promise(document_id, sidecar)
         private = self._private / f"{document_id}.{kind_of(place)}"
-        try:
-            rename_out(self._folder, place, private)
-        except OSError as exc:
-            raise not_now(exc, "take", self._folder / os.fsdecode(place)) from exc
-        return self._finish(document_id, sidecar, private)
+        with renamed_out(self._folder, place, private) as held:
+            return self._finish(document_id, sidecar, private, held)
 
     def go_on(self, document_id: str, name: bytes, look: Look) -> Taken:
         """Go on with one that lies under its private *name* and has settled there as *look*."""
+        use_private(self._private)
         folder = folder_of(self._documents, document_id)
         clear_temporaries(folder)
         before = _known(folder).sidecar
@@ -100,6 +108,8 @@ class Tray:
         path = _in(folder)
         if path is None:
             return None
+        if not is_ours(path.lstat()):
+            raise NotNow(Reason.UNREADABLE, "the sidecar in the document's folder is not ours")
         clear_temporaries(folder)
         durable.sync_file(path)
         durable.sync_folder(folder)
@@ -107,8 +117,10 @@ class Tray:
 
     def where(self, document_id: str) -> Literal["folder", "private", ""]:
         """Return where a kill has left a sidecar that was being taken; "" for nowhere of ours."""
-        if any(self._private_path(document_id, kind) for kind in ENDINGS.values()):
-            return "private"
+        with contextlib.suppress(NotNow):
+            use_private(self._private)
+            if any(self._private_path(document_id, kind) for kind in ENDINGS.values()):
+                return "private"
         return "folder" if _in(folder_of(self._documents, document_id)) else ""
 
     def let_go(self, document_id: str) -> None:
@@ -116,27 +128,39 @@ class Tray:
 
         Only if it is that still: what was written to it since stays, and is told.
         """
+        use_private(self._private)
         stored = _in(folder_of(self._documents, document_id))
         for kind in ENDINGS.values():
             private = self._private_path(document_id, kind)
             if private is None or stored is None:
                 continue
             with os.fdopen(open_scan(private), "rb", buffering=0) as file:
-                same = self._arriving(file, private).digest() == digest_of(stored, self._tick)
+                arriving = self._arriving(file, private)
+                same = arriving.digest() == digest_of(stored, self._tick)
+                arriving.check()
             if same:
                 with at_share("remove", private):
                     private.unlink()
 
     # -- steps 3 to 5 --------------------------------------------------------------
 
-    def _finish(self, document_id: str, sidecar: Sidecar, private: Path) -> Taken:
+    def _finish(
+        self, document_id: str, sidecar: Sidecar, private: Path, held: int | None = None
+    ) -> Taken:
+        """*held* is the folder that it lay in, if it was taken out of it just now."""
         folder = folder_of(self._documents, document_id)
         target = folder / f"sidecar{private.suffix}"
-        fd = open_scan(private)
+        try:
+            fd = open_scan(private)
+        except NotNow as exc:
+            if exc.reason is Reason.NOT_A_FILE:
+                give_back(self._folder, sidecar.name, private, held)
+            raise
         with os.fdopen(fd, "rb", buffering=0) as file:
             arriving = self._arriving(file, private)
             if not Look.of(facts_of(fd)).is_still(sidecar.size, sidecar.mtime_ns, sidecar.inode):
                 raise NotNow(Reason.QUIET)
+            arriving.shut()
             if self.leases and writer_open(fd):
                 raise NotNow(Reason.WRITER)
             there = _in(folder)
@@ -147,7 +171,7 @@ class Tray:
                 _, copied = bring(arriving, target)
         durable.sync_folder(folder)
         with at_share("sync", self._folder) if copied else contextlib.nullcontext():
-            sync_place(self._folder, sidecar.name)
+            sync_place(self._folder, sidecar.name, held)
         return self._taken(target, copied=copied)
 
     def _taken(self, path: Path, *, copied: bool) -> Taken:

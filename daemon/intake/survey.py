@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.document import is_id
-from daemon.intake import PRIVATE, NotNow, Reason, at_share, not_now
+from daemon.intake import LASTING, PRIVATE, NotNow, Reason, at_share, not_now
 from daemon.intake.moving import opened_folder
 from daemon.intake.pairing import Beside, kind_of
 from daemon.intake.settle import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Collection, Generator, Iterable, Iterator
 
     from daemon.config import HotFolder
 
@@ -60,6 +60,8 @@ class Watched:
     """It lay there like this at our first look."""
     doubtful: bool = False
     """Of a sidecar: there was more than one scan that it could have belonged to."""
+    failing: float | None = None
+    """Of a sidecar: since when it could not be taken, for a reason that lasts."""
 
     def quiet(self, now: float) -> float:
         """Return for how long it has not changed."""
@@ -75,6 +77,10 @@ class Watched:
         self.due = now + (otherwise if cause.again is None else cause.again)
         if cause.reason is Reason.WRITER:
             self.busy = now
+        if cause.reason not in LASTING:
+            self.failing = None
+        elif self.failing is None:
+            self.failing = now
 
 
 @dataclass(slots=True)
@@ -146,7 +152,7 @@ class Survey:
         section = self._section
         return section.give_up_seconds + 3 * (section.settle_seconds + section.rescan_seconds)
 
-    def look(self, *, rung: bool, waiting: Iterable[bytes] = ()) -> Pass:
+    def look(self, *, rung: bool, waiting: Collection[bytes] = ()) -> Pass:
         """List the folder and return what is worth doing; NotNow if it cannot be read.
 
         *rung*: an event came, so what was open for writing may be closed now.
@@ -162,10 +168,7 @@ class Survey:
             if not isinstance(facts, os.stat_result):
                 odd[name] = (facts, self._since(name, facts, started))
             elif self._sidecars and kind_of(name):
-                sidecars[name] = watched = self._seen(
-                    self.sidecars.get(name), Look.of(facts), started
-                )
-                self._lie(watched, found, Reason.ALONE)
+                sidecars[name] = self._seen(self.sidecars.get(name), Look.of(facts), started)
             else:
                 files[name] = watched = self._seen(self.files.get(name), Look.of(facts), started)
                 if self._worth(watched, found, rung=rung):
@@ -173,13 +176,16 @@ class Survey:
         self.files, self.sidecars = files, sidecars
         self._look_private(found, odd, started, rung=rung)
         self._odd = odd
+        self._pair(waiting)
+        awaited = {self.beside.of(place) for place in waiting}
+        for name, watched in sidecars.items():
+            self._lie(watched, found, awaited=name in awaited)
         found.ripe.sort(key=lambda name: (files[name].look.mtime_ns, name))
         for reason, first in odd.values():
             found.lying[reason] += started - first > self.too_long
         found.waiting = len(self.files) + len(self.private) + len(found.closed)
         watches = (*self.files.values(), *self.private.values())
         found.oldest = min((watched.first for watched in watches), default=None)
-        self._pair(waiting)
         self._first = False
         found.seconds = time.monotonic() - started
         return found
@@ -225,7 +231,7 @@ class Survey:
             elif dot:
                 _, before = self.private_sidecars.get(stem, (b"", None))
                 sidecars[stem] = (name, self._seen(before, Look.of(facts), now))
-                self._lie(sidecars[stem][1], found, Reason.ALONE)
+                self._lie(sidecars[stem][1], found, awaited=True)
             else:
                 before = self.private.get(text)
                 private[text] = watched = self._seen(before, Look.of(facts), now)
@@ -246,12 +252,19 @@ class Survey:
             return Watched(look=look, first=now, since=now, due=due, from_before=self._first)
         if before.look != look:
             before.look, before.since, before.due, before.reason = look, now, due, Reason.QUIET
-            before.from_before = False
+            before.from_before, before.failing = False, None
         return before
 
-    def _lie(self, watched: Watched, found: Pass, reason: Reason) -> None:
-        """Count a sidecar that nobody takes; the next look is worth it once it has settled."""
+    def _lie(self, watched: Watched, found: Pass, *, awaited: bool) -> None:
+        """Count a sidecar that nobody takes; the next look is worth it once it has settled.
+
+        Why it cannot be taken is said as long as somebody tries to; else it lies there alone.
+        """
         wait = self._section.sidecar_wait_seconds
+        reason = Reason.ALONE
+        if awaited and watched.failing is not None:
+            reason = watched.reason
+            found.reasons.add(reason)
         if found.at - watched.first > max(self.too_long, 2 * wait):
             found.lying[reason] += 1
         if watched.due > found.at:

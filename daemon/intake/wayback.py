@@ -22,9 +22,17 @@ from typing import TYPE_CHECKING, Final
 from daemon import clock as clocks
 from daemon.document import Copy, folder_of, printable
 from daemon.intake import NotNow, Reason
-from daemon.intake.copies import OriginalUnreadable, place, stems, take_back
+from daemon.intake.copies import (
+    OriginalUnreadable,
+    every_stem,
+    place,
+    stems,
+    stems_there,
+    take_back,
+)
 from daemon.intake.explanation import explanation
 from daemon.intake.origin import origin_of, stored
+from daemon.intake.sharedfolder import opened
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -62,6 +70,7 @@ class WayBack:
         self._alarms = alarms
         self._clock = clock
         self._rejected = Path(section.rejected)
+        self._hotfolder = Path(section.path)
         self._wake = asyncio.Event()
         self._elsewhere: set[str] = set()
         """Hot folders that are not configured and have refused documents, as alarms are raised."""
@@ -117,14 +126,16 @@ class WayBack:
 
     async def _over(self) -> None:
         """Remove the copies whose time is over. Never by a clock that nobody can trust."""
-        batch = await self._spool(Spool.copies_over, self._section.name, self._clock(), BATCH)
-        if not batch or not await self._clock_is_sure():
-            return
-        for document in batch:
-            try:
-                await self._remove(document)
-            except NotNow as exc:
-                self._trouble = exc.detail
+        now, last = self._clock(), None
+        while batch := await self._spool(Spool.copies_over, self._section.name, now, BATCH, last):
+            if last is None and not await self._clock_is_sure():
+                return
+            last = batch[-1]
+            for document in batch:
+                try:
+                    await self._remove(document)
+                except NotNow as exc:
+                    self._trouble = exc.detail
 
     async def _make(self, document: Document) -> bool:
         until = self._clock() + timedelta(days=self._section.keep_rejected_days)
@@ -139,8 +150,7 @@ class WayBack:
         return True
 
     async def _remove(self, document: Document) -> None:
-        stands_for = [old.id for old in await self._spool(Spool.superseded, document.id)]
-        removed = await asyncio.to_thread(self._take_back, document, stands_for)
+        removed = await asyncio.to_thread(self._take_back, document)
         await self._spool(Spool.copy_removed, document, self._clock())
         log.info("copy-removed document=%s files=%d", document.id, removed)
 
@@ -182,11 +192,17 @@ class WayBack:
                 zone=zoneinfo.ZoneInfo(self._config.box.timezone),
             )
 
-        place(self._rejected, document, original, stems(name, document.id, stands_for), text)
+        with opened("write to rejected", self._rejected, self._hotfolder) as rejected:
+            place(rejected, document, original, stems(name, document.id, stands_for), text)
 
-    def _take_back(self, document: Document, stands_for: list[str]) -> int:
-        name = _name(folder_of(self._config.documents, document.id))
-        return take_back(self._rejected, document, stems(name, document.id, stands_for))
+    def _take_back(self, document: Document) -> int:
+        origin = origin_of(folder_of(self._config.documents, document.id))
+        with opened("remove from rejected", self._rejected, self._hotfolder) as rejected:
+            if origin is None:
+                names = stems_there(rejected, document.id)
+            else:
+                names = list(every_stem(origin.name, document.id))
+            return take_back(rejected, document, names)
 
 
 def _name(folder: Path) -> bytes:

@@ -37,12 +37,18 @@ class Copies(Writer):
             [hotfolder, after, limit],
         )
 
-    def copies_over(self, hotfolder: str, now: datetime, limit: int) -> list[Document]:
-        """Return documents whose copy has lain in `rejected` for as long as its text says."""
+    def copies_over(
+        self, hotfolder: str, now: datetime, limit: int, after: Document | None = None
+    ) -> list[Document]:
+        """Return documents whose copy has lain in `rejected` for as long as its text says.
+
+        Behind *after*, one of these: what cannot be removed keeps no other one there.
+        """
+        until = utc_text(after.copy_until) if after and after.copy_until else ""
         return self._select(
             f"{schema.COPY_THERE} AND hotfolder = ? AND copy_until <= ?"
-            " ORDER BY copy_until LIMIT ?",
-            [hotfolder, utc_text(now), limit],
+            " AND (copy_until, id) > (?, ?) ORDER BY copy_until, id LIMIT ?",
+            [hotfolder, utc_text(now), until, after.id if after else "", limit],
         )
 
     def copies_elsewhere(self, hotfolders: Collection[str]) -> dict[str, int]:

@@ -35,6 +35,14 @@ from tests.intake import config_of, make_places, mounted, now, pdf, section_of
 SCAN = pdf(b"scan")
 NAME = "Bescheid.pdf"
 CALLS = "openat,mkdir,rename,fsync,fdatasync,unlink,rmdir,chmod,fchmod,pwrite64,write,ftruncate"
+SCANNER = 65534
+"""Another user than the service's (root, here)."""
+WAYS = pytest.mark.parametrize(
+    ("across", "owner"),
+    [(False, 0), (True, 0), (False, SCANNER)],
+    ids=["one-mount", "two-mounts", "another-users"],
+)
+Dry = dict[tuple[bool, int], tuple[list[tuple[str, int]], list[str]]]
 POINTS = 18
 """So many of the points are tried, evenly spread; the first and the last are among them."""
 
@@ -160,13 +168,14 @@ def helper() -> Iterator[Helper]:
 
 
 @contextlib.contextmanager
-def places(root: Path, *, across: bool) -> Iterator[Path]:
-    """Make a box with one scan in its hot folder, on a mount of its own if *across*."""
+def places(root: Path, *, across: bool, owner: int = 0) -> Iterator[Path]:
+    """Make a box with one scan of *owner* in its hot folder, on a mount of its own if *across*."""
     root.mkdir(exist_ok=True)
     with mounted(root / "hot") if across else contextlib.nullcontext():
         make_places(config_of(root, section_of(root)))
         Spool(root / "state", new=True).close()
         (root / "hot" / NAME).write_bytes(SCAN)
+        os.chown(root / "hot" / NAME, owner, owner)
         yield root
 
 
@@ -202,15 +211,13 @@ def points_of(lines: list[str]) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def dry(
-    helper: Helper, tmp_path_factory: pytest.TempPathFactory
-) -> dict[bool, tuple[list[tuple[str, int]], list[str]]]:
-    """A claim that is not killed, within one mount and across two: its points and its order."""
+def dry(helper: Helper, tmp_path_factory: pytest.TempPathFactory) -> Dry:
+    """A claim that is not killed: its points and its order, by where and whose the scan is."""
     found = {}
-    for across in (False, True):
-        with places(tmp_path_factory.mktemp("dry") / "run", across=across) as root:
+    for across, owner in ((False, 0), (True, 0), (False, SCANNER)):
+        with places(tmp_path_factory.mktemp("dry") / "run", across=across, owner=owner) as root:
             lines = helper.run("claim", root, None)
-            found[across] = points_of(lines), order_of(lines, root)
+            found[across, owner] = points_of(lines), order_of(lines, root)
     return found
 
 
@@ -254,28 +261,22 @@ def check(root: Path) -> list[Document]:
     return documents
 
 
-@pytest.mark.parametrize("across", [False, True], ids=["one-mount", "two-mounts"])
+@WAYS
 @pytest.mark.parametrize("number", range(POINTS))
 def test_a_kill_anywhere_in_a_claim_leaves_the_scan_whole_and_once(
-    number: int,
-    across: bool,
-    helper: Helper,
-    dry: dict[bool, tuple[list[tuple[str, int]], list[str]]],
-    tmp_path: Path,
+    number: int, across: bool, owner: int, helper: Helper, dry: Dry, tmp_path: Path
 ) -> None:
     """The next start finishes it, or it is as if it had not been begun."""
-    every, _ = dry[across]
+    every, _ = dry[across, owner]
     point = every[number * (len(every) - 1) // (POINTS - 1)]
-    with places(tmp_path / "box", across=across) as root:
+    with places(tmp_path / "box", across=across, owner=owner) as root:
         lines = helper.run("claim", root, point)
 
         assert any("killed by SIGKILL" in line for line in lines), point
         check(root)
 
 
-def test_the_order_of_a_claim_is_the_designs(
-    dry: dict[bool, tuple[list[tuple[str, int]], list[str]]],
-) -> None:
+def test_the_order_of_a_claim_is_the_designs(dry: Dry) -> None:
     """Each name is made durable before the next step counts on it; what was copied goes last."""
     begin = [
         "mkdir DAY/ID",
@@ -285,7 +286,7 @@ def test_the_order_of_a_claim_is_the_designs(
         "fsync DAY/ID",
         f"rename hot/{NAME} hot/.scanseal/ID",
     ]
-    one, two = dry[False][1], dry[True][1]
+    one, two, another = dry[False, 0][1], dry[True, 0][1], dry[False, SCANNER][1]
 
     assert one[one.index("mkdir DAY/ID") :] == [
         *begin,
@@ -295,9 +296,7 @@ def test_the_order_of_a_claim_is_the_designs(
         "fsync hot",
         "commit",
     ]
-    assert two[two.index("mkdir DAY/ID") :] == [
-        *begin,
-        "rename hot/.scanseal/ID DAY/ID/original.pdf failed",
+    copy = [
         "fsync DAY/ID/.original.pdf.TEMP",
         "rename DAY/ID/.original.pdf.TEMP DAY/ID/original.pdf",
         "unlink DAY/ID/.original.pdf.TEMP failed",
@@ -306,20 +305,24 @@ def test_the_order_of_a_claim_is_the_designs(
         "commit",
         "unlink hot/.scanseal/ID",
     ]
+    failed = "rename hot/.scanseal/ID DAY/ID/original.pdf failed"
+    assert two[two.index("mkdir DAY/ID") :] == [*begin, failed, *copy]
+    assert another[another.index("mkdir DAY/ID") :] == [*begin, *copy]
 
 
-@pytest.mark.parametrize("across", [False, True], ids=["one-mount", "two-mounts"])
+@WAYS
 @pytest.mark.parametrize("kill", [("rename", 1), ("fsync", 1), ("fsync", 3), ("fdatasync", 2)])
 @pytest.mark.parametrize("first", [("rename", 3), ("fdatasync", 1)])
 def test_a_kill_in_the_start_that_finishes_a_claim_does_no_harm(
     first: tuple[str, int],
     kill: tuple[str, int],
     across: bool,
+    owner: int,
     helper: Helper,
     tmp_path: Path,
 ) -> None:
     """Recovery can be killed as well, and the start after it finishes what that one began."""
-    with places(tmp_path / "box", across=across) as root:
+    with places(tmp_path / "box", across=across, owner=owner) as root:
         helper.run("claim", root, first)
         helper.run("start", root, kill)
 

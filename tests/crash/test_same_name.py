@@ -8,6 +8,7 @@ each file that the scanner has closed comes out whole and once.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def box(root: Path, *, across: bool) -> Iterator[Callable[[int], Place]]:
+def box(root: Path, *, across: bool, owner: int) -> Iterator[Callable[[int], Place]]:
     """Have a box in memory, with as many hot folders as are asked for, each with one scan."""
     with mounted(root), mounted(root / "hot") if across else contextlib.nullcontext():
         config = config_of(root)
@@ -112,6 +113,7 @@ def box(root: Path, *, across: bool) -> Iterator[Callable[[int], Place]]:
                 desk = Desk(section_of(root, path=str(hot)), documents)
                 found = Place(spool, desk, documents)
                 found.scan.write_bytes(FIRST)
+                os.chown(found.scan, owner, owner)
                 return found
 
             yield place
@@ -171,7 +173,11 @@ def at_line(number: int, here: Place, act: Scanner) -> int:
     return seen
 
 
-@pytest.mark.parametrize("across", [False, True], ids=["one-mount", "two-mounts"])
+@pytest.mark.parametrize(
+    ("across", "owner"),
+    [(False, 0), (True, 0), (False, 65534)],
+    ids=["one-mount", "two-mounts", "another-users"],
+)
 @pytest.mark.parametrize(
     ("act", "expected"),
     [
@@ -183,11 +189,11 @@ def at_line(number: int, here: Place, act: Scanner) -> int:
     ids=["replaced", "rewritten", "held-open", "removed"],
 )
 def test_a_name_that_is_used_again_in_the_middle_of_its_claim(
-    act: Scanner, expected: set[tuple[bytes, ...]], across: bool, tmp_path: Path
+    act: Scanner, expected: set[tuple[bytes, ...]], across: bool, owner: int, tmp_path: Path
 ) -> None:
     """What was there is whole or was overwritten by its own scanner; what came is whole, once."""
     outcomes: Counter[tuple[bytes, ...]] = Counter()
-    with box(tmp_path, across=across) as place:
+    with box(tmp_path, across=across, owner=owner) as place:
         count = at_line(0, place(0), act)
         for number in range(1, count + 1):
             here = place(number)

@@ -336,7 +336,7 @@ def test_a_private_folder_of_somebody_else_is_never_used(here: Folder) -> None:
     (here.hot / ".scanseal").symlink_to(here.hot.parent)
     refuses(Reason.PERMISSION, lambda: here.desk.take(NAME, look, now(), "sure"))
 
-    assert "nobody (uid 65534)" in trouble.detail
+    assert "root (uid 0) may not use; it is drwxr-xr-x of another user" in trouble.detail
     assert here.path().read_bytes() == SCAN
     assert here.documents() == []
 
@@ -356,8 +356,8 @@ def test_a_share_that_may_only_be_read_is_permission_trouble(tmp_path: Path) -> 
     assert kept == SCAN
 
 
-def test_a_private_file_without_document_json_keeps_its_id(here: Folder) -> None:
-    """The name is lost, the scan is not: it settles, and is claimed under its id."""
+def test_a_private_file_without_document_json_gets_an_id_of_ours(here: Folder) -> None:
+    """The name is lost, the scan is not: it settles; whoever gave it its id, we did not."""
     claimed = here.desk.take(NAME, here.drop(), now(), "sure")
     own_id = claimed.arrival.id
     original = here.folder(own_id) / "original.pdf"
@@ -366,10 +366,12 @@ def test_a_private_file_without_document_json_keeps_its_id(here: Folder) -> None
     refuses(Reason.QUIET, lambda: here.desk.resume(own_id, None, now(), "sure"))
     again = here.desk.resume(own_id, here.look(own_id), now(), "sure")
 
-    assert again.arrival.id == own_id
+    assert again.arrival.id != own_id
+    assert is_id(again.arrival.id)
     assert again.arrival.name == own_id.encode()
-    assert original.read_bytes() == SCAN
-    assert facts(here.folder(own_id))["name_hex"] == own_id.encode().hex()
+    assert (here.folder(again.arrival.id) / "original.pdf").read_bytes() == SCAN
+    assert facts(here.folder(again.arrival.id))["name_hex"] == own_id.encode().hex()
+    assert here.private() == []
 
 
 def test_a_file_may_claim_any_time(tmp_path: Path) -> None:

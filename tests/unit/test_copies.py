@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.document import new_id
-from daemon.intake.copies import NAME_BYTES, copied_name, is_copy_of, stems
+from daemon.intake.copies import NAME_BYTES, copied_name, every_stem, is_copy_of, stems
 
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=255),
@@ -74,6 +74,33 @@ def test_a_copy_that_comes_back_again_and_again_keeps_its_length(
         assert copy[: -len("~01234567.pdf")] == first[: -len("~01234567.pdf")]
         assert is_copy_of(copy, dropped, document_id, [before])
         before, dropped = document_id, copy
+
+
+@given(NAMES, IDS, IDS)
+def test_every_name_that_a_copy_was_given_is_known_however_much_changed_since(
+    name: bytes, document_id: str, old_id: str
+) -> None:
+    """It was made before its document stood for another, or after, or without a name."""
+    dropped = copy_of(name, old_id)
+    every = set(every_stem(dropped, document_id))
+
+    assert every >= set(stems(dropped, document_id))
+    assert every >= set(stems(dropped, document_id, [old_id]))
+    assert every >= set(stems(b"", document_id))
+
+
+def test_a_copy_that_was_made_before_its_document_stood_for_another_is_known_again() -> None:
+    """People have that file, whatever its name would be today."""
+    old = "019ab2c3-d4e5-7f60-8a1b-2c3d00000001"
+    dropped = copy_of(b"Akte.pdf", old)
+    before, after = copy_of(dropped, ID), os.fsencode(next(stems(dropped, ID, [old])) + ".pdf")
+
+    assert before == b"Akte~00000001~4e5f6071.pdf"
+    assert after == b"Akte~4e5f6071.pdf"
+    assert is_copy_of(before, dropped, ID, [old])
+    assert is_copy_of(after, dropped, ID, [old])
+    assert is_copy_of(before, dropped, ID)
+    assert not is_copy_of(after, dropped, ID)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,13 @@ from daemon import status
 from daemon.config import Profile
 from daemon.document import Described, Document, State, folder_of
 from daemon.hotfolder import HotFolderStage
+from daemon.intake import not_now
+from daemon.intake.claim import Desk, commit
+from daemon.intake.describer import Describer
+from daemon.intake.doorkeeper import Ready
+from daemon.intake.settle import Look, open_scan
 from daemon.intake.sidecar import LARGEST
+from daemon.intake.survey import Survey
 from daemon.records.reader import open_reader
 from daemon.spool import Spool
 from daemon.web import metrics
@@ -33,6 +40,7 @@ from tests.intake import (
     mounted,
     now,
     pdf,
+    raised,
     scanning,
     section_of,
     until,
@@ -541,6 +549,224 @@ def test_a_sidecar_that_is_no_longer_asked_for_is_not_waited_for(tmp_path: Path)
             (document,) = await here.described()
 
             assert (document.state, document.described) == (State.CLAIMED, Described())
+
+    run(work)
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, module: str, below: str, exc: OSError) -> list[Path]:
+    """Let *module* open no sidecar in a folder called *below*, until the list is emptied."""
+    real, refused = open_scan, [Path(below)]
+
+    def opened(path: Path, **rest: Any) -> int:
+        if refused and path.suffix == ".json" and path.parent.name == below:
+            raise not_now(exc, "read", path)
+        return real(path, **rest)
+
+    monkeypatch.setattr(f"daemon.intake.{module}.open_scan", opened)
+    return refused
+
+
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_a_sidecar_that_cannot_be_taken_is_one_alarm_and_ends_in_a_refusal(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named as what it is while it is tried; then a person decides, and mends it for a release."""
+    refused = refusing(monkeypatch, "doorkeeper", "hot", PermissionError(errno.EACCES, "no"))
+
+    async def work() -> None:
+        times: dict[str, Any] = {"sidecar_wait_seconds": SHORT, "give_up_seconds": 2.0}
+        async with watching(tmp_path, sidecar=mode, **times) as here:
+            told: list[str] = []
+            alarms, up = here.alarms, set[str]()
+            raise_, clear = alarms.raise_, alarms.clear
+
+            def told_on(code: str, instance: str = "", detail: str = "") -> None:
+                if code == "hotfolder-permission" and code not in up:
+                    told.append("on")
+                up.add(code)
+                raise_(code, instance, detail)
+
+            def told_off(code: str, instance: str = "") -> None:
+                if code == "hotfolder-permission" and code in up:
+                    told.append("off")
+                up.discard(code)
+                clear(code, instance)
+
+            monkeypatch.setattr(alarms, "raise_", told_on)
+            monkeypatch.setattr(alarms, "clear", told_off)
+            drop(here, "a.pdf.json", sidecar(operator="muster"))
+            drop(here, "a.pdf", pdf())
+            alarm = await here.alarm("hotfolder-permission")
+            began = time.monotonic()
+            (document,) = await here.refused()
+            said = {one["event"]: one["detail"] for one in await lines(here, document)}
+            lasted = time.monotonic() - began
+            await here.no_alarm("hotfolder-permission")
+
+            assert "a.pdf" not in alarm.detail
+            assert lasted > 1.5
+            assert document.code == "sidecar-missing"
+            assert said["refuse"]["reason"].endswith("cannot be taken: hotfolder-permission")
+            assert told == ["on", "off"]
+            assert here.original(document) == pdf()
+            refused.clear()
+            await here.spool(Spool.release, document.id, "uid 0", now())
+            here.stage.copies_due()
+            (document,) = await here.described()
+            assert (document.state, document.described.operator) == (State.CLAIMED, "muster")
+
+    run(work)
+
+
+def test_what_cannot_be_taken_lies_there_under_the_right_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sidecar-alone` would send people to look for a scan that is there."""
+    refusing(monkeypatch, "doorkeeper", "hot", OSError(errno.EBUSY, "no"))
+
+    async def work() -> None:
+        times: dict[str, Any] = {"sidecar_wait_seconds": 0.2, "give_up_seconds": 1.5}
+        async with watching(tmp_path, sidecar="required", **times) as here:
+            monkeypatch.setattr(Survey, "too_long", 0.3)
+            drop(here, "a.json", sidecar())
+            drop(here, "a.pdf", pdf())
+            first = await here.alarm("left-lying")
+            await here.refused()
+            await until(
+                lambda: raised(here.alarms, "left-lying"),
+                lambda found: [one.detail for one in found] == ["sidecar-alone 1"],
+            )
+
+            assert first.detail == "still-open 1"
+
+    run(work)
+
+
+def test_a_sidecar_that_was_claimed_and_cannot_be_read_ends_the_wait_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner keeps the right to take ours away; the file stays where it is, and can go on."""
+    refused = refusing(monkeypatch, "sidecar", ".scanseal", PermissionError(errno.EACCES, "no"))
+
+    async def work() -> None:
+        wait: dict[str, Any] = {"sidecar": "required", "sidecar_wait_seconds": 0.5}
+        async with watching(tmp_path, **wait) as here:
+            drop(here, "a.json", sidecar(operator="muster"))
+            drop(here, "a.pdf", pdf())
+            (document,) = await here.refused()
+
+            assert document.code == "sidecar-missing"
+            assert [path.name for path in here.private()] == [f"{document.id}.json"]
+            refused.clear()
+            await here.spool(Spool.release, document.id, "uid 0", now())
+            here.stage.copies_due()
+            (document,) = await here.described()
+            assert (document.state, document.described.operator) == (State.CLAIMED, "muster")
+            assert here.private() == []
+
+    run(work)
+
+
+def test_a_full_disk_of_ours_is_no_scans_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for without end: nothing is wrong with the sidecar."""
+    refused = refusing(monkeypatch, "doorkeeper", "hot", OSError(errno.ENOSPC, "no"))
+
+    async def work() -> None:
+        wait: dict[str, Any] = {"sidecar": "required", "sidecar_wait_seconds": 0.3}
+        async with watching(tmp_path, **wait) as here:
+            drop(here, "a.json", sidecar(operator="muster"))
+            drop(here, "a.pdf", pdf())
+            await here.alarm("disk-full")
+            await asyncio.sleep(2.0)
+            (document,) = await here.documents()
+
+            assert document.state is State.WAITING
+            refused.clear()
+            (document,) = await here.described()
+            assert (document.state, document.described.operator) == (State.CLAIMED, "muster")
+
+    run(work)
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[tuple[str, int]]:
+    """Let each description take *seconds*; return which began, and how many were in work then."""
+    seen: list[tuple[str, int]] = []
+    real = Describer._one
+
+    async def slow(self: Describer, ready: Ready) -> None:
+        seen.append((ready.id, len(self._running)))
+        await asyncio.sleep(seconds)
+        await real(self, ready)
+
+    monkeypatch.setattr(Describer, "_one", slow)
+    return seen
+
+
+async def with_suspects(here: Here, count: int, suspects: int, before: timedelta) -> list[str]:
+    """Claim *count* scans as of *before*, then *suspects* in whose step the daemon ended."""
+    desk, ids = Desk(here.section, here.config.documents), []
+    for number in range(count + suspects):
+        path = drop(here, f"{number}.pdf", pdf(b"%d" % number))
+        claimed = desk.take(path.name.encode(), Look.of(path.stat()), now(), "sure")
+        at = now() - before if number < count else now()
+        ids.append((await here.spool(commit, claimed, at)).id)
+    await here.spool(Spool.started, "boot", now())
+    for document_id in ids[count:]:
+        document = await here.spool(Spool.document, document_id)
+        await here.spool(Spool.begin, document, "describe", now())
+    await here.spool(Spool.started, "boot", now())
+    return ids
+
+
+@contextlib.asynccontextmanager
+async def started(here: Here) -> AsyncIterator[None]:
+    """Run the stage for as long as the block lasts."""
+    stage = asyncio.create_task(here.stage.run())
+    try:
+        yield
+    finally:
+        stage.cancel()
+        await asyncio.gather(stage, return_exceptions=True)
+
+
+def test_suspects_are_described_alone_and_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second end is counted against the one that causes it, and against no other (I8)."""
+    seen = recorded(monkeypatch, 0.1)
+
+    async def work() -> None:
+        wait: dict[str, Any] = {"sidecar": "optional", "sidecar_wait_seconds": 0.0}
+        async with watching(tmp_path, running=False, **wait) as here:
+            ids = await with_suspects(here, 4, 4, timedelta(0))
+            async with started(here):
+                documents = await here.described(8)
+
+            assert {one.state for one in documents} == {State.CLAIMED}
+            assert seen[:4] == [(document_id, 1) for document_id in ids[4:]]
+            assert {document_id for document_id, _ in seen[4:]} == set(ids[:4])
+            assert max(count for _, count in seen[4:]) == 4
+
+    run(work)
+
+
+def test_a_suspect_begins_when_nothing_else_is_in_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its wait ends while others are described: they come to their end first."""
+    seen = recorded(monkeypatch, 2.0)
+
+    async def work() -> None:
+        wait: dict[str, Any] = {"sidecar": "optional", "sidecar_wait_seconds": SHORT}
+        async with watching(tmp_path, running=False, **wait) as here:
+            ids = await with_suspects(here, 2, 1, timedelta(seconds=SHORT))
+            async with started(here):
+                await here.described(3)
+
+            assert [document_id for document_id, _ in seen] == ids
+            assert seen[2] == (ids[2], 1)
 
     run(work)
 

@@ -109,10 +109,41 @@ def test_a_corrected_file_under_the_copys_name_stands_for_it(folder: Folder) -> 
 def test_bytes_and_name_of_two_stand_for_both(folder: Folder) -> None:
     """Two refused copies of one scan, of which one is dropped under the other's name."""
     one = folder.drop(b"a.pdf", HALF)
-    other = folder.drop(b"b.pdf", LARGE)
-    new = folder.drop(copy_of(one, b"a.pdf"), LARGE)
+    other = folder.drop(b"b.pdf", pdf())
+    folder.spool.refuse(other, "too-many-pages", "", now())
+    new = folder.drop(copy_of(one, b"a.pdf"), pdf())
 
     assert {d.id for d in folder.spool.superseded(new.id)} == {one.id, other.id}
+
+
+@pytest.mark.parametrize("broken", [b"", HALF, LARGE, b"II*\0"])
+def test_what_is_not_whole_never_stands_for_what_may_be_the_only_good_one(
+    broken: bytes, folder: Folder
+) -> None:
+    """The copy breaks off on its way back: a person decides which of the two is the scan."""
+    good = folder.drop(b"scan.pdf", pdf())
+    good = folder.spool.refuse(good, "sidecar-missing", "none came", now())
+    new = folder.drop(copy_of(good, b"scan.pdf"), broken)
+    found = folder.now(good)
+
+    assert (new.state, new.resembles) == (State.REFUSED, good.id)
+    assert (found.state, found.superseded_by, found.copy) == (State.REFUSED, "", Copy.DUE)
+    # Whichever it is: both can be released, and one can be said to stand for the other.
+    folder.spool.supersede(new.id, good.id, "uid 0", now())
+    folder.spool.release(good.id, "uid 0", now())
+    assert folder.now(good).state is State.CLAIMED
+
+
+def test_a_broken_file_stands_for_its_own_bytes_and_may_for_its_name(folder: Folder) -> None:
+    """Of two refused ones: the same bytes are given up with nothing lost, the name is asked about."""
+    named = folder.drop(b"a.pdf", pdf())
+    named = folder.spool.refuse(named, "sidecar-missing", "none came", now())
+    same = folder.drop(b"b.pdf", LARGE)
+    new = folder.drop(copy_of(named, b"a.pdf"), LARGE)
+
+    assert folder.now(same).superseded_by == new.id
+    assert lines(folder, same)[-1] == ("supersede", {"by": new.id, "how": "digest"})
+    assert (folder.now(named).state, new.resembles) == (State.REFUSED, named.id)
 
 
 @pytest.mark.parametrize("state", ["claimed", "discarded", "frozen", "elsewhere"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.intake.pairing import Awaiting, Beside, Seen, kind_of, promised, verdict
+from daemon.intake.pairing import Awaiting, Beside, Seen, given_up, kind_of, promised, verdict
 
 SECOND = 10**9
 WITHIN = 60.0
@@ -144,6 +144,25 @@ def test_what_lay_beside_it_at_the_claim_is_its_own_whatever_came_since(
     one = replace(ONE, promised=(b"scan.json", 7))
 
     assert verdict(one, seen, 1001.0, within=WITHIN, now=1002.0) == what
+
+
+@pytest.mark.parametrize(
+    ("failing", "now", "over"),
+    [
+        (None, 9999.0, False),
+        # It has failed for long enough, and its time is not over.
+        (1001.0, 1059.9, False),
+        (1001.0, 1060.0, True),
+        # The first try came late: it is given as long as any other.
+        (5000.0, 5029.9, False),
+        (5000.0, 5030.0, True),
+    ],
+)
+def test_what_cannot_be_taken_is_not_waited_for_without_end(
+    failing: float | None, now: float, over: bool
+) -> None:
+    """Nor is it given up at the first try that fails."""
+    assert given_up(ONE, failing, patience=30.0, now=now) is over
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from daemon.intake.arrivals import Arrivals
 from daemon.intake.claim import Desk, commit
 from daemon.intake.report import MARK, SCANS
 from daemon.intake.settle import Look
+from daemon.intake.sharedfolder import SharedFolder
 from daemon.records.reader import open_reader
 from daemon.spool import Spool
 from tests.intake import Here, now, pdf, raised, scanning, until, watching
@@ -131,6 +133,109 @@ def test_a_file_that_is_not_ours_is_never_touched(how: str, tmp_path: Path) -> N
         path.rmdir() if how == "folder" else path.unlink()
         assert await renewed(here)
         assert await raised(here.alarms, "report-not-writable") == []
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("how", ["too long", "itself", "dangling", "ours", "fifo", "folder"])
+def test_whatever_takes_the_place_of_the_report_is_told_and_ends_nothing(
+    how: str, tmp_path: Path
+) -> None:
+    """Nothing has changed since it was written, and still it is seen; and never written through."""
+
+    async def work(here: Here, path: Path) -> None:
+        await drop(here)
+        assert await renewed(here)
+        ours = tmp_path / "ours.txt"
+        path.rename(ours)
+        before = ours.read_bytes()
+        match how:
+            case "too long":
+                path.symlink_to("x" * 300)
+            case "itself":
+                path.symlink_to(path.name)
+            case "dangling":
+                path.symlink_to(tmp_path / "none")
+            case "ours":
+                path.symlink_to(ours)
+            case "fifo":
+                os.mkfifo(path)
+            case "folder":
+                path.mkdir()
+        for _ in range(2):
+            assert not await renewed(here)
+            (alarm,) = await raised(here.alarms, "report-not-writable")
+            assert alarm.detail == "write the report: EEXIST"
+        assert not (tmp_path / "none").exists()
+        assert ours.read_bytes() == before
+        path.rmdir() if how == "folder" else path.unlink()
+        assert await renewed(here)
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG])
+def test_a_share_that_answers_with_an_error_ends_nothing(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of every few seconds is where a share that went away is met first."""
+
+    async def work(here: Here, _path: Path) -> None:
+        assert await renewed(here)
+
+        def failing(_folder: SharedFolder, _name: str) -> os.stat_result:
+            raise OSError(error, "no")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SharedFolder, "facts", failing)
+            assert not await renewed(here)
+        (alarm,) = await raised(here.alarms, "report-not-writable")
+        assert alarm.detail
+        await renewed(here)
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("place", ["hot/sub", "outside"])
+def test_a_link_in_the_place_of_its_folder_is_not_followed(place: str, tmp_path: Path) -> None:
+    """It could lead to any folder that we may write to."""
+
+    async def work(here: Here, _path: Path) -> None:
+        folder, other = tmp_path / place, tmp_path / "other"
+        folder.mkdir()
+        other.mkdir()
+        here.stage._report._path = folder / "last.txt"
+        assert await renewed(here)
+        folder.rename(tmp_path / "away")
+        folder.symlink_to(other)
+        assert not await renewed(here)
+        (alarm,) = await raised(here.alarms, "report-not-writable")
+
+        assert alarm.detail == "write the report: a link lies in its place"
+        assert list(other.iterdir()) == []
+        folder.unlink()
+        (tmp_path / "away").rename(folder)
+        await renewed(here)
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+def test_trouble_stays_told_until_the_report_is_written_again(tmp_path: Path) -> None:
+    """Also if everything is by then as it was in the last one that could be written."""
+
+    async def work(here: Here, path: Path) -> None:
+        report = here.stage._report
+        assert await renewed(here)
+        path.write_text("our telephone numbers")
+        report._clock = lambda: now() + timedelta(minutes=16)
+        assert not await renewed(here)
+        report._clock = now
+        assert not await renewed(here)
+        assert len(await raised(here.alarms, "report-not-writable")) == 1
+        assert path.read_text() == "our telephone numbers"
 
     run(tmp_path, work)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.intake import NotNow, Reason
+from daemon.intake import NotNow, Reason, not_now
 from daemon.intake.settle import (
     BLIND_FACTOR,
     Content,
@@ -274,6 +276,31 @@ def test_what_we_may_not_read_is_named_with_users_and_modes() -> None:
     assert "uid 65534" in detail
     assert "-rw------- of root (uid 0)" in detail
     assert "Mustermann" not in detail
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid", "said"),
+    [
+        (1, 1, "it is -rw------- of another user, a group of others"),
+        (65534, 0, "it is -rw------- of another user, a group of ours"),
+        (0, 0, "it is -rw------- of root (uid 0), a group of ours"),
+    ],
+)
+def test_whose_a_file_is_is_said_of_nobody_but_us(
+    uid: int, gid: int, said: str, tmp_path: Path
+) -> None:
+    """The owner of a scan is the person who scanned it, and alarms leave the box (I9)."""
+    file = tmp_path / "scan.pdf"
+    file.write_bytes(b"x")
+    file.chmod(0o600)
+    os.chown(file, uid, gid)
+    detail = not_now(PermissionError(errno.EACCES, "no"), "read", file).detail
+
+    assert detail.startswith(f"root (uid 0) may not read; {said}; its folder is drwx")
+    assert detail.endswith("; `ls -l` there shows whose")
+    if uid:
+        assert pwd.getpwuid(uid).pw_name not in detail
+        assert str(uid) not in detail.replace("(uid 0)", "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.intake import NotNow, Reason
 from daemon.intake.claim import Desk
-from daemon.intake.moving import opened_folder, rename_out
+from daemon.intake.moving import opened_folder, renamed_out
 from daemon.intake.settle import Look
 from daemon.intake.survey import DEEPEST, Pass, Survey
 from tests.intake import BECOME, config_of, make_places, now, open_folder, pdf, section_of
@@ -166,8 +166,11 @@ def test_a_sidecar_is_not_taken_through_a_link_either(tmp_path: Path) -> None:
     there = tmp_path / "elsewhere" / "scan.json"
     there.write_bytes(b"{}")
     (tmp_path / "hot" / "sub").symlink_to(there.parent)
-    with pytest.raises(OSError, match="Not a directory"):
-        rename_out(tmp_path / "hot", b"sub/scan.json", tmp_path / "taken")
+    with (
+        pytest.raises(NotNow, match="take: ENOTDIR"),
+        renamed_out(tmp_path / "hot", b"sub/scan.json", tmp_path / "taken"),
+    ):
+        raise AssertionError
 
     assert there.exists()
 

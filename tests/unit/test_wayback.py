@@ -10,25 +10,29 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from daemon.document import Copy, Document, State, folder_of
-from daemon.intake import copies
+from daemon.intake import NotNow, Reason, copies, sharedfolder, wayback
 from daemon.intake.claim import Desk, commit
+from daemon.intake.copies import stems
 from daemon.intake.explanation import explanation
-from daemon.intake.settle import Look
+from daemon.intake.settle import Look, open_scan
+from daemon.intake.sharedfolder import opened
 from daemon.spool import Spool
 from tests.intake import Here, now, pdf, raised, watching
 
 HALF = pdf()[:-12]
 
 
-def run(root: Path, work: Callable[[Here], Awaitable[None]]) -> None:
+def run(root: Path, work: Callable[[Here], Awaitable[None]], **changes: Any) -> None:
     """Run *work* with a hot folder whose stage does not run."""
 
     async def main() -> None:
-        async with watching(root, running=False) as here:
+        changes.setdefault("running", False)
+        async with watching(root, **changes) as here:
             await work(here)
 
     asyncio.run(main())
@@ -392,9 +396,10 @@ def test_a_file_that_took_the_name_while_it_was_read_stays(tmp_path: Path) -> No
         mended.rename(copy)
         return True
 
-    assert not copies._removed(copy, ours_until_just_now)
-    assert copy.read_bytes() == b"mended"
-    assert copies._removed(copy, lambda _fd, _size: True)
+    with opened("look", tmp_path, tmp_path) as folder:
+        assert not copies._removed(folder, copy.name, ours_until_just_now)
+        assert copy.read_bytes() == b"mended"
+        assert copies._removed(folder, copy.name, lambda _fd, _size: True)
     assert not copy.exists()
 
 
@@ -492,5 +497,187 @@ def test_a_hot_folder_that_is_configured_no_longer_is_named(tmp_path: Path) -> N
         assert there(here, left) == [".pdf", ".txt"]
         # The third may still lie there for its time, in case the folder comes back.
         assert (await here.spool(Spool.document, lost.id)).copy is Copy.THERE
+
+    run(tmp_path, work)
+
+
+# -- links, and names that change -----------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["hot/rejected", "elsewhere"])
+def test_a_link_in_the_place_of_rejected_makes_no_scan_of_a_copy(
+    place: str, tmp_path: Path
+) -> None:
+    """It may lead into the hot folder: each copy would be claimed, refused and copied again."""
+
+    async def work(here: Here) -> None:
+        here.back.rename(tmp_path / "away")
+        here.back.symlink_to(here.hot)
+        (here.hot / "x.pdf").write_bytes(b"no scan at all")
+        await here.refused()
+        alarm = await here.alarm("rejected-not-writable")
+        await here.looks(4)
+
+        assert alarm.detail == "write to rejected: a link lies in its place"
+        assert len(await here.documents()) == 1
+        assert {path.name for path in here.hot.iterdir()} <= {".scanseal", "rejected"}
+        assert list((tmp_path / "away").iterdir()) == []
+        here.back.unlink()
+        (tmp_path / "away").rename(here.back)
+        await here.no_alarm("rejected-not-writable")
+        assert len(names(here)) == 2
+
+    run(tmp_path, work, running=True, give_up_seconds=0.2, rejected=str(tmp_path / place))
+
+
+def test_nothing_is_removed_by_way_of_a_link(tmp_path: Path) -> None:
+    """What lies where it leads is not our copy; that one lies in the folder that was renamed."""
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        other = here.back.with_name("other")
+        here.back.rename(other)
+        here.back.symlink_to(other)
+        await here.spool(Spool.discard, document.id, "uid 0", "test page", now())
+        await copied(here)
+        (alarm,) = await raised(here.alarms, "rejected-not-writable")
+
+        assert alarm.detail == "remove from rejected: a link lies in its place"
+        assert len(list(other.iterdir())) == 2
+        assert [d.id for d in await here.spool(Spool.copies_due, "post", 10)] == [document.id]
+        here.back.unlink()
+        other.rename(here.back)
+        await copied(here)
+        assert names(here) == []
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+async def twice_named(here: Here) -> tuple[Document, Document]:
+    """Have two refused documents, the second dropped under the name of the copy of the first.
+
+    It does not stand for it: the first was on its way again at that time.
+    """
+    first = await refused(here)
+    await copied(here)
+    await here.spool(Spool.release, first.id, "uid 0", now())
+    copy = os.fsencode(next(stems(b"scan.pdf", first.id)) + ".pdf")
+    second = await refused(here, copy, HALF + b"x")
+    again = await here.spool(Spool.document, first.id)
+    await here.spool(Spool.refuse, again, "pdf-damaged", "", now())
+    await copied(here)
+    assert len(names(here)) == 4
+    return first, second
+
+
+def test_a_copy_goes_also_if_its_document_stands_for_another_by_now(tmp_path: Path) -> None:
+    """Its name would be another one today: it goes by the one that it was given."""
+
+    async def work(here: Here) -> None:
+        first, second = await twice_named(here)
+        await here.spool(Spool.supersede, first.id, second.id, "uid 0", now())
+        await here.spool(Spool.discard, second.id, "uid 0", "given up", now())
+        await copied(here)
+
+        assert names(here) == []
+        for one in (first, second):
+            assert (await here.spool(Spool.document, one.id)).copy is Copy.NONE
+
+    run(tmp_path, work)
+
+
+def test_a_copy_goes_also_if_the_name_of_its_scan_is_lost(tmp_path: Path) -> None:
+    """A document.json that is a bad sector; only what has the document's digits is looked at."""
+
+    async def work(here: Here) -> None:
+        first, second = await twice_named(here)
+        here.back.joinpath("scan.pdf").write_bytes(HALF)
+        (folder_of(here.config.documents, first.id) / "document.json").write_bytes(b"")
+        await here.spool(Spool.discard, first.id, "uid 0", "given up", now())
+        await copied(here)
+        assert there(here, first) == []
+        assert len(there(here, second)) == 2
+        assert b"scan.pdf" in names(here)
+
+        # And the other way round: it could not be read when the copy was made.
+        nameless = await refused(here, b"a.pdf")
+        facts = folder_of(here.config.documents, nameless.id) / "document.json"
+        kept = facts.read_bytes()
+        facts.write_bytes(b"")
+        await copied(here)
+        facts.write_bytes(kept)
+        assert f"scan~{nameless.id[-8:]}.pdf".encode() in names(here)
+        await here.spool(Spool.discard, nameless.id, "uid 0", "given up", now())
+        await copied(here)
+        assert there(here, nameless) == []
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("reason", [Reason.PERMISSION, Reason.WRITER, Reason.UNREADABLE])
+def test_a_copy_that_cannot_be_looked_at_is_not_said_to_be_gone(
+    reason: Reason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`copy-removed` is a promise; it stops neither its text nor another copy from going."""
+    monkeypatch.setattr(wayback, "BATCH", 1)
+
+    async def work(here: Here) -> None:
+        stuck = await refused(here, b"a.pdf")
+        await copied(here)
+        other = await refused(here, b"b.pdf")
+        await copied(here)
+
+        def refusing(path: Path, dir_fd: int | None = None) -> int:
+            if path.name.startswith("a~") and path.suffix == ".pdf" and path.exists():
+                raise NotNow(reason, "read: no")
+            return open_scan(path, dir_fd)
+
+        with monkeypatch.context() as patched, days_later(here, 15):
+            patched.setattr(sharedfolder, "open_scan", refusing)
+            await copied(here)
+            (alarm,) = await raised(here.alarms, "rejected-not-writable")
+            assert alarm.detail == "read: no"
+            assert there(here, stuck) == [".pdf"]
+            assert there(here, other) == []
+            assert (await here.spool(Spool.document, stuck.id)).copy is Copy.THERE
+        with days_later(here, 15):
+            await copied(here)
+        assert names(here) == []
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("reason", "after"), [(Reason.PERMISSION, Copy.NONE), (Reason.WRITER, Copy.LEAVING)]
+)
+def test_anothers_file_that_we_may_not_read_is_not_our_copy(
+    reason: Reason, after: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mended by a program that makes a new file of its own: no alarm that nobody understands.
+
+    Only if it may not be read: some mounts show every file as another's.
+    """
+
+    async def work(here: Here) -> None:
+        document = await refused(here)
+        await copied(here)
+        copy = here.back / f"scan~{document.id[-8:]}.pdf"
+        copy.write_bytes(b"mended")
+
+        def refusing(path: Path, dir_fd: int | None = None) -> int:
+            if path.name == copy.name:
+                raise NotNow(reason, "read: no")
+            return open_scan(path, dir_fd)
+
+        monkeypatch.setattr(sharedfolder, "open_scan", refusing)
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        await here.spool(Spool.discard, document.id, "uid 0", "given up", now())
+        await copied(here)
+        assert there(here, document) == [".pdf"]
+        assert bool(here.alarms.now()) == (after is Copy.LEAVING)
+        assert (await here.spool(Spool.document, document.id)).copy is after
 
     run(tmp_path, work)
