@@ -19,6 +19,7 @@ from daemon.errors import ConfigError, DaemonError
 from daemon.intake import NotNow
 from daemon.intake.bell import Bell
 from daemon.intake.report import is_ours
+from daemon.intake.sharedfolder import opened
 from daemon.intake.settle import BLIND_FACTOR, file_system_of, over_network
 from daemon.pinfile import closed_to_others
 from daemon.words import LANGUAGES, WORDS
@@ -102,13 +103,25 @@ def _hotfolder(config: Config, folder: HotFolder) -> Iterator[Finding]:
         yield _rename(f"{where} claim", path, config.state_dir)
         yield _events(f"{where} events", folder)
     # Not even inside the hot folder is it made: it would hide that a share is not mounted.
-    yield _writable(f"{where} rejected", Path(folder.rejected), "check_why_rejected")
+    yield _shared(f"{where} rejected", Path(folder.rejected), path, "check_why_rejected")
     if folder.report:
-        yield _report(f"{where} report", Path(folder.report))
+        yield _report(f"{where} report", Path(folder.report), path)
 
 
-def _report(where: str, path: Path) -> Finding:
-    found = _writable(where, path.parent, "check_why_report")
+def _shared(where: str, path: Path, hotfolder: Path, why: str) -> Finding:
+    """Say whether the service could write there: its own way, on which no link is followed."""
+    found = _writable(where, path, why)
+    if not found.good:
+        return found
+    try:
+        with opened("the folder", path, hotfolder):
+            return found
+    except NotNow as exc:
+        return _found(where, False, "trouble", path=path, error=exc.detail)
+
+
+def _report(where: str, path: Path, hotfolder: Path) -> Finding:
+    found = _shared(where, path.parent, hotfolder, "check_why_report")
     if not found.good:
         return found
     try:

@@ -82,6 +82,18 @@ def test_a_folder_for_copies_is_never_made_and_so_has_to_be_there(
     assert look()["[[hotfolder]] post rejected"].good
 
 
+def test_a_folder_for_copies_that_is_a_link_is_named(
+    tmp_path: Path, look: Callable[[], dict[str, Finding]]
+) -> None:
+    """The service follows none: somebody on the share may have put it there."""
+    (tmp_path / "hot" / "rejected").symlink_to(tmp_path / "hot", target_is_directory=True)
+
+    found = look()["[[hotfolder]] post rejected"]
+
+    assert not found.good
+    assert "a link lies in its place" in found.text
+
+
 def test_a_report_that_cannot_be_written_is_named_before(
     tmp_path: Path, look: Callable[[], dict[str, Finding]]
 ) -> None:
