@@ -19,8 +19,8 @@ from daemon.errors import ConfigError, DaemonError
 from daemon.intake import NotNow
 from daemon.intake.bell import Bell
 from daemon.intake.report import is_ours
-from daemon.intake.sharedfolder import opened
 from daemon.intake.settle import BLIND_FACTOR, file_system_of, over_network
+from daemon.intake.sharedfolder import opened
 from daemon.pinfile import closed_to_others
 from daemon.words import LANGUAGES, WORDS
 
