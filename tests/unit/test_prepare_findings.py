@@ -15,6 +15,7 @@ from pikepdf import Array, Dictionary, Name
 from PIL import Image, ImageDraw
 
 from daemon.document import Digest
+from daemon.errors import Refused
 from daemon.prepare import Prepared
 from daemon.workers import Limits, Worker, typed
 from tests.unit.pages_samples import drawn, encoded, prepared, read_back, request, sealed
@@ -364,7 +365,7 @@ def test_odd_objects_on_a_page_refuse_nothing(tmp_path: Path) -> None:
             return out.getvalue()
 
     odd = [Name.Odd, Array([]), Array([Name.A, Name.B]), Dictionary(A=1), -5, 0, True, 10**12]
-    keys = ["/Width", "/Height", "/BitsPerComponent", "/ColorSpace", "/DecodeParms", "/ImageMask"]
+    keys = ["/BitsPerComponent", "/ColorSpace", "/DecodeParms", "/ImageMask"]
     for key in [*keys, "/SMask", "/Mask", "/Decode", "/Filter"]:
         for value in [*odd, pikepdf.String("x"), 0.5]:
             if key == "/Filter" and not isinstance(value, Name | Array):
@@ -372,3 +373,8 @@ def test_odd_objects_on_a_page_refuse_nothing(tmp_path: Path) -> None:
             source, target, reply = sealed(tmp_path, oddly(key, value), min_dpi=300)
             assert reply["images"] == 1
             assert read_back(source, target, "pdf")["images"] == 1
+    for key in ("/Width", "/Height"):
+        for value in odd:
+            # The JPEG itself says how large it is; it is not shown as anything else.
+            with pytest.raises(Refused, match="another size"):
+                prepared(tmp_path, oddly(key, value))
