@@ -5,7 +5,7 @@ page whose image breaks off is a page whose paper must stay. Looked at is what c
 seen without decoding every pixel; descriptions of pages are unpacked in `symbols`.
 
     JPEG     it begins as one, has the size that the page is told, and comes to its end
-    Flate    it unpacks, to as many rows as the page is told
+    Flate    it unpacks, to as many rows as the page is told; what is not packed has them, too
     Group 4  no zeros stand in place of rows
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 import zlib
 from typing import TYPE_CHECKING, Final
+
+from pikepdf import Name
 
 from daemon.errors import Refused
 from daemon.pages.sample import Description
@@ -47,6 +49,8 @@ def whole(stream: Object, source: bytes) -> None:
         _fax(memoryview(stream.get_raw_stream_buffer()), image)
     elif image.filter == "/FlateDecode":
         _flate(memoryview(stream.get_raw_stream_buffer()), _least(image))
+    elif stream.get(Name.Filter) is None:
+        _has_rows(memoryview(stream.get_raw_stream_buffer()).nbytes, _least(image))
 
 
 def _damaged(what: str) -> Refused:
@@ -93,7 +97,11 @@ def _flate(data: memoryview, least: int) -> None:
             left = unpacker.unconsumed_tail
     except zlib.error:
         raise _damaged("an image in the PDF does not unpack") from None
-    if size < least and size < _MOST:
+    _has_rows(size, min(least, _MOST))
+
+
+def _has_rows(size: int, least: int) -> None:
+    if size < least:
         raise _damaged("an image in the PDF has fewer rows than its page says")
 
 
@@ -102,5 +110,7 @@ def _least(image: Description) -> int:
     (width, height), (colours, _) = image.size, image.colours
     said = image.parameters
     predictor = (said.get_int("/Predictor") or 1) if said is not None else 1
+    if image.bits not in {1, 2, 4, 8, 16} or width <= 0 or height <= 0:
+        return 0
     row = (width * (1 if image.stencil else colours) * image.bits + 7) // 8
     return (row + (predictor >= 10)) * height

@@ -53,6 +53,7 @@ WHOLE = {
     "a JPEG in a filled-up sector": image(DCT, PHOTO + bytes(500)),
     "packed rows": image(GREY + FLATE, zlib.compress(ROWS)),
     "more rows than are shown": image(GREY + FLATE, zlib.compress(ROWS + bytes(WIDTH))),
+    "rows that are not packed": image(GREY, ROWS),
     "rows with PNG's filters": image(
         GREY + FLATE + PNG_ROWS, zlib.compress((b"\0" + bytes(WIDTH)) * HEIGHT)
     ),
@@ -70,6 +71,7 @@ BROKEN = {
     "no zlib": image(GREY + FLATE, b"not packed at all"),
     "half of the packed rows": image(GREY + FLATE, zlib.compress(ROWS)[:40]),
     "a row less": image(GREY + FLATE, zlib.compress(ROWS[WIDTH:])),
+    "a row less, not packed": image(GREY, ROWS[WIDTH:]),
     "a row less with PNG's filters": image(
         GREY + FLATE + PNG_ROWS, zlib.compress((b"\0" + bytes(WIDTH)) * (HEIGHT - 1))
     ),

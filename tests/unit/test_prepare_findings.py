@@ -368,8 +368,8 @@ def test_odd_objects_on_a_page_refuse_nothing(tmp_path: Path) -> None:
     keys = ["/BitsPerComponent", "/ColorSpace", "/DecodeParms", "/ImageMask"]
     for key in [*keys, "/SMask", "/Mask", "/Decode", "/Filter"]:
         for value in [*odd, pikepdf.String("x"), 0.5]:
-            if key == "/Filter" and not isinstance(value, Name | Array):
-                continue
+            if key == "/Filter" and (not isinstance(value, Name | Array) or value == Array([])):
+                continue  # without one its bytes are too few rows
             source, target, reply = sealed(tmp_path, oddly(key, value), min_dpi=300)
             assert reply["images"] == 1
             assert read_back(source, target, "pdf")["images"] == 1
