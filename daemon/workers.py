@@ -211,13 +211,14 @@ class Worker:
             return
         # The loop's own kill() and close() ask for the exit status in passing: that takes it away
         # from whoever waits for it, who then logs a warning about a process it does not know.
-        with contextlib.suppress(ProcessLookupError):
-            handle = os.pidfd_open(process.pid)
-            try:
-                if process.returncode is None:
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-            finally:
-                os.close(handle)
+        try:
+            _kill(process)
+        except ProcessLookupError:
+            pass  # it has ended, and its status was asked for
+        except OSError:
+            # No descriptor is left, perhaps: then better a warning than a worker that lives on.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         # To wait is to wait for the pipes too, and another process may hold them: a child of the
         # worker, where nothing forbids it one, or a daemon that a vendor's library has started.
         transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
@@ -226,6 +227,10 @@ class Worker:
                 # What was written and never read is not waited for.
                 (end.abort if isinstance(end, asyncio.WriteTransport) else end.close)()
         await process.wait()
+        # How its pipe broke is said already; unasked, the journal would get it as a riddle, later.
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            await process.stdin.wait_closed()
 
 
 class Workers:
@@ -278,6 +283,16 @@ class Workers:
     async def stop(self) -> None:
         """End all processes."""
         await asyncio.gather(*(worker.stop() for worker in self._all))
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the process by a descriptor of it, which stands for no other that gets its number."""
+    handle = os.pidfd_open(process.pid)
+    try:
+        if process.returncode is None:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    finally:
+        os.close(handle)
 
 
 async def _send(process: asyncio.subprocess.Process, body: bytes) -> None:

@@ -90,8 +90,8 @@ class Arriving:
 def bring(arriving: Arriving, target: Path) -> tuple[Digest, bool]:
     """Move it to *target*; return its digest, and whether it was copied.
 
-    It was `shut`, and then nobody wrote to it. What was copied has its private name still, which goes after the commit. Either
-    way the bytes are durable; the caller fsyncs the folders.
+    It was `shut`, and then nobody wrote to it. What was copied has its private name still,
+    which goes after the commit. Either way the bytes are durable; the caller fsyncs the folders.
     """
     if not _renamed(arriving, target):
         return _copied(arriving, target), True

@@ -34,6 +34,7 @@ _LAST: Final = 2048
 _NOTHING: Final = bytes(64)
 """No code words of Group 4 have so many zeros between them."""
 _CHUNK: Final = 1 << 20
+_PIECE: Final = 1 << 16
 _MOST: Final = 256 << 20
 """Bytes of rows that are counted; and looked at where nobody here knows how many there should be."""
 
@@ -89,12 +90,15 @@ def _fax(data: memoryview, image: Description) -> None:
 
 
 def _flate(data: memoryview, least: int) -> None:
-    unpacker, left, size = zlib.decompressobj(), bytes(data), 0
+    unpacker, size = zlib.decompressobj(), 0
     wanted = min(least or _MOST, _MOST)
     try:
-        while size < wanted and (piece := unpacker.decompress(left, _CHUNK)):
-            size += len(piece)
-            left = unpacker.unconsumed_tail
+        # Taken in small pieces: what is not yet used of one is copied again and again.
+        for place in range(0, len(data), _PIECE):
+            left: bytes | memoryview = data[place : place + _PIECE]
+            while size < wanted and (unpacked := unpacker.decompress(left, _CHUNK)):
+                size += len(unpacked)
+                left = unpacker.unconsumed_tail
     except zlib.error:
         raise _damaged("an image in the PDF does not unpack") from None
     _has_rows(size, min(least, _MOST))

@@ -38,7 +38,7 @@ NEVER_ACCEPTED: Final = frozenset({"already-signed", "jbig2-symbols"})
 
 
 def settled(found: Collection[str], policies: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the codes in *found* that are findings, or accepted and so findings now; or raise Refused."""
+    """Return the codes in *found* that are findings, as accepted ones are; or raise Refused."""
     said = {code: _policy(code, policies) for code in SENTENCES if code in found}
     for strictest in (REFUSE, ENVELOPE):
         for code, policy in said.items():

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contrib.demo.token import TokenFiles
 
 SEED = 20261122
-NUMBERS = range(-105, 45)
+NUMBERS = range(-110, 60)
 """Below zero: the samples as they are."""
 
 
@@ -55,7 +55,7 @@ def test_a_fraction_of_a_run_violates_nothing(
     assert tally.files == len(NUMBERS)
     assert sum(tally.sealed.values()) > 80
     assert tally.enveloped > 3
-    assert sum(tally.refused.values()) > 30
+    assert sum(tally.refused.values()) > 40
 
 
 def test_a_seed_and_a_number_are_the_same_file_in_every_process() -> None:

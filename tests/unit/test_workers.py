@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import resource
@@ -247,8 +248,27 @@ def test_a_worker_that_has_ended_by_itself_is_no_riddle_in_the_journal(
                     time.sleep(0.001)  # noqa: ASYNC251
 
     asyncio.run(main())
+    gc.collect()  # what nobody asked for is told when it is thrown away
 
     assert caplog.messages == []
+
+
+def test_a_worker_is_ended_also_when_no_descriptor_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would live on unknown, with a document of which another one takes care by then."""
+
+    def none_left(pid: int) -> int:
+        raise OSError(errno.EMFILE, f"too many open files, at {pid}")
+
+    async def main() -> None:
+        made = Worker(MODULE, place=tmp_path, limits=LIMITS)
+        pid = (await made.call("echo", {}, seconds=SOON))["pid"]
+        monkeypatch.setattr("daemon.workers.os.pidfd_open", none_left)
+        await made.stop()
+        assert gone(pid)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
