@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from daemon import __version__, config
 from daemon.codes import CODES
+from daemon.document import utc_time
 from daemon.errors import ConfigError, CorruptionError, DaemonError
 from daemon.words import LANGUAGES, WORDS
 
@@ -145,19 +146,36 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="why; goes into the ledger (1 to 1000 letters)",
     )
-    ledger = commands.add_parser(
-        "ledger", help="The custody ledger.", description="The custody ledger."
-    )
-    ledger_commands = ledger.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    text = "Follow the chain through the ledger's files and compare it with the database."
-    made = ledger_commands.add_parser("verify", help=text, description=text, parents=[common])
-    made.set_defaults(run=_ledger_verify)
-    token = commands.add_parser("hsm", help="The token.", description="The token.")
-    token_commands = token.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    text = "Allow one more try of the PIN after a rejection."
-    made = token_commands.add_parser("retry-login", help=text, description=text, parents=[common])
-    made.set_defaults(run=_retry_login)
+    _groups(commands, common)
     return parser
+
+
+def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands that have commands of their own."""
+
+    def group(name: str, about: str) -> Callable[..., argparse.ArgumentParser]:
+        under = commands.add_parser(name, help=about, description=about)
+        inner = under.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+        def command(
+            name: str, text: str, run: Callable[[argparse.Namespace], int]
+        ) -> argparse.ArgumentParser:
+            made: argparse.ArgumentParser = inner.add_parser(
+                name, help=text, description=text, parents=[common]
+            )
+            made.set_defaults(run=run)
+            return made
+
+        return command
+
+    ledger = group("ledger", "The custody ledger.")
+    text = "Follow the chain through the ledger's files and compare it with the database."
+    ledger("verify", text, _ledger_verify)
+    token = group("hsm", "The token.")
+    token("retry-login", "Allow one more try of the PIN after a rejection.", _retry_login)
+    clock = group("clock", "The clock.")
+    text = "Say that the time of this box is right now, after it has jumped: sealing goes on."
+    clock("accept", text, _clock_accept)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -285,6 +303,19 @@ def _retry_login(options: argparse.Namespace) -> int:
     state = _ask(options, "hsm-retry-login", {})
     print(f"the token is {state['state']} {state['code']}".rstrip())
     return GOOD if state["state"] == "ready" else WRONG
+
+
+def _clock_accept(options: argparse.Namespace) -> int:
+    from daemon.formats import Formats  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    accepted = _ask(options, "clock-accept", {}, loaded)
+    now = utc_time(accepted["now"])
+    shown = Formats(loaded.box.language, loaded.box.timezone, now).moment(now, seconds=True)
+    print(_word(loaded, "clock_accepted", at=shown))
+    if accepted["problem"]:
+        print(CODES["clock-unsure"].text(loaded.box.language).sentence)
+    return WRONG if accepted["problem"] else GOOD
 
 
 def _ledger_verify(options: argparse.Namespace) -> int:

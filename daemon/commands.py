@@ -58,6 +58,7 @@ class Commands:
             "explain": self._explain,
             "arrived": Arrived(self._config, self._parts, self._clock).answer,
             "hsm-retry-login": self._retry_login,
+            "clock-accept": self._clock_accept,
         }
 
     async def _release(self, arguments: Mapping[str, Any], person: str) -> list[str]:
@@ -144,6 +145,14 @@ class Commands:
         if self._parts.turns is not None:
             self._parts.turns.wake()
         return {"state": keeper.state.name, "code": keeper.state.code}
+
+    async def _clock_accept(self, _: Mapping[str, Any], person: str) -> dict[str, str]:
+        gate = self._parts.clock_gate
+        assert gate is not None
+        accepted = await gate.accept(person)
+        if self._parts.turns is not None:
+            self._parts.turns.wake()
+        return accepted
 
 
 def status_of(lookout: Lookout) -> Command:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from daemon import clock as clocks
+from daemon.clockgate import problem
 from daemon.document import State
 from daemon.intake import TROUBLES, NotNow, Reason
 from daemon.intake.claim import Claimed, commit
@@ -276,9 +276,8 @@ class HotFolderStage:
                 self._alarms.clear(code, name)
 
     async def _clock_word(self) -> str:
-        newest = await self._spool(Spool.newest_line_at)
-        policy = self._config.box.clock
-        return "unsure" if clocks.gate(policy, clocks.look(), self._clock(), newest) else "sure"
+        closed = await problem(self._spool, self._config.box.clock, self._clock())
+        return "unsure" if closed else "sure"
 
     def _tick(self) -> None:
         self._ticks += 1

@@ -13,6 +13,7 @@ from daemon import status
 from daemon.document import Role
 
 if TYPE_CHECKING:
+    from daemon.clockgate import ClockGate
     from daemon.config import Config
     from daemon.hotfolder import HotFolderStage
     from daemon.key import Key
@@ -31,6 +32,7 @@ class Parts:
     token_keeper: Token | None = None
     key: Key | None = None
     turns: Turns | None = None
+    clock_gate: ClockGate | None = None
     sync: Sync | None = None
     intakes: tuple[HotFolderStage, ...] = ()
     pages: Workers | None = None
@@ -91,7 +93,7 @@ class Parts:
 
     def clock(self) -> str:
         """Return why the clock is not trusted, or ""."""
-        return self.turns.clock_problem if self.turns else ""
+        return self.clock_gate.problem if self.clock_gate else ""
 
     def mqtt(self) -> bool | None:
         """Return whether the broker is there; None without MQTT."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from daemon import durable, hsm, sandbox
 from daemon.alarms import Alarms
 from daemon.book import Book
+from daemon.clockgate import ClockGate
 from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
@@ -158,7 +159,8 @@ class Service:
         parts.token_keeper = token = self._token(spool)
         parts.key = key = Key(config, token, config.work_out, self._alarms, now)
         sealer = Sealer(config, box_id, spool, pages, now)
-        parts.turns = Turns(spool, sealer, key, self._alarms, now, config.box.clock)
+        parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
+        parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate)
         parts.sync = self._sync(spool)
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)

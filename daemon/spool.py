@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from daemon import schema
 from daemon.errors import CorruptionError
 from daemon.records import moves
+from daemon.records.clocks import Clocks
 from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
@@ -47,7 +48,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Twins):
+class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Twins):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:
@@ -99,7 +100,7 @@ class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Twins):
                 moves.end_delivery_uncleanly(step, sending, count=before == boot_id)
             if before == boot_id:
                 counted = [d.id for d in documents] + [d.document for d in deliveries]
-            step.db.execute("INSERT OR REPLACE INTO meta VALUES ('running', ?)", [boot_id])
+            step.set_meta("running", boot_id)
             step.line("", "start", {"unclean": bool(before), "same_boot": before == boot_id})
         return tuple(counted)
 

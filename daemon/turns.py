@@ -14,16 +14,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from daemon import clock as clocks
 from daemon.document import Document, State
 from daemon.errors import TransientError
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from daemon.alarms import Alarms
+    from daemon.clockgate import ClockGate
     from daemon.key import Key
     from daemon.sealer import Sealer
     from daemon.spool import SpoolThread
@@ -45,16 +44,14 @@ class Turns:
         sealer: Sealer,
         key: Key,
         alarms: Alarms,
-        clock: Callable[[], datetime],
-        policy: str,
+        gate: ClockGate,
     ) -> None:
-        """Nothing runs yet; *policy* is `[box] clock`."""
+        """Nothing runs yet."""
         self._spool = spool
         self._sealer = sealer
         self._key = key
         self._alarms = alarms
-        self._clock = clock
-        self._policy = policy
+        self._gate = gate
         self._wake = asyncio.Event()
         self._running: dict[str, tuple[asyncio.Task[None], float]] = {}
         self._paused_until = 0.0
@@ -64,7 +61,6 @@ class Turns:
         """Called when a document was refused: a copy of it is due."""
         self.beat: Callable[[], None] = lambda: None
         """Called as long as everything that runs is within its time."""
-        self.clock_problem = ""
 
     def wake(self) -> None:
         """Look now: something was claimed or released."""
@@ -148,13 +144,8 @@ class Turns:
         return all(now < until for _, until in self._running.values())
 
     async def _may_seal(self) -> bool:
-        now = self._clock()
-        newest = await self._spool(Spool.newest_line_at)
-        self.clock_problem = clocks.gate(self._policy, clocks.look(), now, newest)
-        if self.clock_problem:
-            self._alarms.raise_("clock-unsure", detail=self.clock_problem)
+        if await self._gate.check():
             return False
-        self._alarms.clear("clock-unsure")
         return await self._key.usable()
 
     async def _something(self, *, idle: bool) -> None:

@@ -320,6 +320,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "released": ("freigegeben: {what}", "released: {what}"),
     "released_document": ("das Dokument", "the document"),
     "discarded": ("aufgegeben: {id}", "given up: {id}"),
+    "clock_accepted": (
+        "Die Zeit {at} gilt; sie steht im Protokoll.",
+        "The time {at} holds; it is in the ledger.",
+    ),
     "superseded": ("{old} ist ersetzt durch {new}", "{old} is replaced by {new}"),
     # States of a document
     "document_claimed": ("wird gesiegelt", "being sealed"),

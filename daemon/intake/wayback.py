@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon import clock as clocks
+from daemon.clockgate import problem
 from daemon.document import Copy, folder_of, printable
 from daemon.intake import NotNow, Reason
 from daemon.intake.copies import (
@@ -155,8 +155,7 @@ class WayBack:
         log.info("copy-removed document=%s files=%d", document.id, removed)
 
     async def _clock_is_sure(self) -> bool:
-        newest = await self._spool(Spool.newest_line_at)
-        return not clocks.gate(self._config.box.clock, clocks.look(), self._clock(), newest)
+        return not await problem(self._spool, self._config.box.clock, self._clock())
 
     async def _look_elsewhere(self) -> None:
         """Say that copies are due where no hot folder is any more: nobody else would.

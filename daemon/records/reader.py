@@ -239,14 +239,6 @@ class Reader:
         row = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
         return ledger.Head(*row) if row else ledger.EMPTY
 
-    def newest_line_at(self) -> datetime | None:
-        """Return the latest time in the ledger: the clock may not be before it.
-
-        Not the last line's: a start after the clock went back writes one too.
-        """
-        (found,) = self._db.execute("SELECT max(at) FROM ledger").fetchone()
-        return utc_time(found) if found else None
-
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many there are: `document` and `delivery:<target>`, by state."""
         found: dict[str, dict[str, int]] = {}

@@ -76,6 +76,10 @@ class Transaction:
                 f"{changed} rows were as expected: {statement.split(' WHERE', maxsplit=1)[0]}"
             )
 
+    def set_meta(self, key: str, value: str) -> None:
+        """Write a fact about the box."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+
     def count(self, kind: str, before: str, after: str, amount: int = 1) -> None:
         """Move *amount* from one tally to another; "" is outside."""
         for state, change in ((before, -amount), (after, amount)):

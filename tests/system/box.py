@@ -156,7 +156,7 @@ class Box:
     def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a scanseal command on this box."""
         first, *rest = map(str, arguments)
-        words = [first, *rest[:1]] if first in {"ledger", "hsm"} else [first]
+        words = [first, *rest[:1]] if first in {"ledger", "hsm", "clock"} else [first]
         return subprocess.run(
             [SCANSEAL, *words, "--config", self.config, *([first, *rest][len(words) :])],
             capture_output=True,

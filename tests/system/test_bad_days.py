@@ -15,6 +15,7 @@ import pytest
 
 from daemon.codes import CODES
 from daemon.document import State, folder_of, new_id
+from daemon.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -340,3 +341,29 @@ def test_a_start_on_a_full_disk_waits_for_room(small_box: Box, drawn: dict[str, 
     box.drop(drawn["foto.jpg"])
     box.wait(box.at_rest(2), "filed")
     assert box.stop() == 0
+
+
+def test_a_box_that_was_in_the_future_seals_again_when_a_person_says_so(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """Its ledger has a line from 2099; no NTP can be reached: intake goes on, marked."""
+    box = make_box().start()
+    assert box.command("clock", "accept").returncode == 1  # there is nothing to accept
+    box.stop()
+    spool = Spool(box.root / "state")
+    spool.note("test", {}, None, datetime(2099, 1, 1, tzinfo=UTC))
+    spool.close()
+    box.start()
+    box.wait(lambda: "clock-unsure" in box.alarms(), "the alarm")
+    box.drop(drawn["brief.pdf"])
+    box.wait(lambda: len(box.documents()) == 1, "the claim")
+    assert [(d.state, d.clock) for d in box.documents()] == [(State.CLAIMED, "unsure")]
+
+    accepted = box.command("clock", "accept")
+
+    assert accepted.returncode == 0, accepted.stderr
+    assert "gilt" in accepted.stdout
+    box.wait(box.at_rest(1), "the document is filed")
+    assert box.documents()[0].state is State.FILED
+    assert "clock-unsure" not in box.alarms()
+    assert box.command("ledger", "verify").returncode == 0

@@ -41,10 +41,11 @@ ROWS = (
     "records.transaction records.reader",
     "records.counters records.moves records.journal records.writer",
     (
-        "records.copies records.documents records.deliveries records.logbook records.descriptions"
-        " records.twins"
+        "records.clocks records.copies records.documents records.deliveries records.logbook"
+        " records.descriptions records.twins"
     ),
     "spool",
+    "clockgate",
     # other processes, and what runs in them
     "syscalls",
     "sandbox",

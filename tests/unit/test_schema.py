@@ -108,7 +108,6 @@ def test_no_question_reads_a_whole_table(db: sqlite3.Connection) -> None:
     reader.open_targets()
     reader.unsealed_bytes()
     reader.head()
-    reader.newest_line_at()
     reader.counts()
     reader.last_success("dms")
     reader.receipts("a")

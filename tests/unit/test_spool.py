@@ -424,7 +424,7 @@ def test_a_line_about_the_box_names_no_document(spool: Spool) -> None:
     spool.note("test", {"a": 1}, {"person": "uid 0"}, NOW)
 
     assert (last(spool)["document"], last(spool)["detail"]) == ("", {"a": 1})
-    assert spool.newest_line_at() == NOW
+    assert spool.clock_record().newest == NOW
     check(spool)
 
 
@@ -436,7 +436,7 @@ def test_a_clock_that_went_back_stays_caught(spool: Spool) -> None:
     spool.started("boot", NOW)
     claimed(spool)
 
-    assert spool.newest_line_at() == LATER
+    assert spool.clock_record().newest == LATER
 
 
 def test_the_ledger_remembers_each_document(spool: Spool) -> None:

@@ -53,6 +53,13 @@ class GoodKey:
         return True
 
 
+class OpenGate:
+    """In the clock gate's place: always open."""
+
+    async def check(self) -> str:
+        return ""
+
+
 def claimed(number: int, tries: int = 0) -> Any:
     return SimpleNamespace(id=str(number), state=State.CLAIMED, tries=tries)
 
@@ -64,8 +71,7 @@ def stage(documents: list[Any]) -> tuple[turns.Turns, SlowSealer]:
         cast("Any", sealer),
         cast("Any", GoodKey()),
         Alarms(now),
-        now,
-        "host",
+        cast("Any", OpenGate()),
     )
     return made, sealer
 
@@ -129,7 +135,7 @@ def test_a_pause_ends_when_nothing_waits_any_more() -> None:
         alarms = Alarms(now)
         sealer = RefusingSealer()
         shelf, key = cast("Any", Shelf([claimed(1)])), cast("Any", GoodKey())
-        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, now, "host")
+        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, cast("Any", OpenGate()))
         task = asyncio.create_task(made.run())
         await until(lambda: [alarm.code for alarm in alarms.now()] == ["sealing-paused"])
         await until(lambda: alarms.now() == ())

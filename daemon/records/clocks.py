@@ -1,0 +1,62 @@
+"""What the spool remembers of the time: jumps, who agreed to them, and how it stood to the boot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.clock import ClockRecord, Reading
+from daemon.document import utc_time
+from daemon.records.writer import Writer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Literal
+
+JUMPED = "clock_jumped"
+FLOOR = "clock_floor"
+READING = "clock_reading"
+
+
+class Clocks(Writer):
+    """The facts that `clock.gate` is asked with."""
+
+    def clock_record(self) -> ClockRecord:
+        """Return what is known.
+
+        The newest time is not the last line's: a start after the clock went back writes
+        one too. Lines from before the time was accepted are not asked any more.
+        """
+        floor = int(self.meta(FLOOR) or 0)
+        row = self._db.execute(
+            "SELECT at FROM ledger WHERE seq > ? ORDER BY at DESC LIMIT 1", [floor]
+        ).fetchone()
+        boot, _, offset = self.meta(READING).rpartition(" ")
+        return ClockRecord(
+            newest=utc_time(row[0]) if row else None,
+            jumped=bool(self.meta(JUMPED)),
+            reading=Reading(boot, float(offset)) if boot else None,
+        )
+
+    def clock_read(self, reading: Reading, now: datetime) -> None:
+        """Remember how the time stands: what it is compared with, also by the next start."""
+        with self._step(now) as step:
+            step.set_meta(READING, f"{reading.boot} {reading.offset!r}")
+
+    def clock_jumped(self, seconds: int, reading: Reading, now: datetime) -> None:
+        """Commit that the time was set by so many *seconds*: the gate is closed until it is accepted."""
+        with self._step(now) as step:
+            step.set_meta(JUMPED, "1")
+            step.set_meta(READING, f"{reading.boot} {reading.offset!r}")
+            step.line("", "clock-jumped", {"seconds": seconds})
+
+    def clock_accepted(
+        self, by: Literal["ntp", "person"], person: str, reading: Reading, now: datetime
+    ) -> None:
+        """Commit that the time is right as it is now, whatever earlier lines say."""
+        with self._step(now) as step:
+            before = step.head()
+            step.set_meta(FLOOR, str(before.seq))
+            step.set_meta(JUMPED, "")
+            step.set_meta(READING, f"{reading.boot} {reading.offset!r}")
+            personal = {"person": person} if person else None
+            step.line("", "clock-accepted", {"by": by}, personal)
