@@ -32,6 +32,8 @@ DAMAGED: Final = os.EX_IOERR
 BAD_CONFIG: Final = os.EX_CONFIG
 ID_HELP: Final = "the id, or its last eight digits: they stand behind the ~ of the rejected file"
 
+OPERATOR_HELP: Final = "a person, or a name that leads to one; never only the organisation"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -168,6 +170,29 @@ def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
 
         return command
 
+    shift = commands.add_parser(
+        "shift",
+        help="Log in as who scans into a hot folder from now on.",
+        description="Log in as who scans into a hot folder from now on: every scan that comes "
+        "from then on names this person in its transfer note.",
+        parents=[common],
+    )
+    shift.add_argument("hotfolder", metavar="HOTFOLDER", help="the hot folder's name")
+    who = shift.add_mutually_exclusive_group(required=True)
+    who.add_argument("operator", nargs="?", metavar="NAME", help=OPERATOR_HELP)
+    who.add_argument("--end", action="store_true", help="nobody scans there any more")
+    shift.set_defaults(run=_shift)
+    operator = commands.add_parser(
+        "operator",
+        help="Say who scanned a document that waits for it.",
+        description="Say who scanned a document that waits for it, or was refused for it.",
+        parents=[common],
+    )
+    operator.add_argument("operator", metavar="NAME", help=OPERATOR_HELP)
+    which = operator.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", metavar="ID", help=ID_HELP)
+    which.add_argument("--waiting", metavar="HOTFOLDER", help="all that wait for it there")
+    operator.set_defaults(run=_operator)
     ledger = group("ledger", "The custody ledger.")
     text = "Follow the chain through the ledger's files and compare it with the database."
     ledger("verify", text, _ledger_verify)
@@ -303,6 +328,22 @@ def _retry_login(options: argparse.Namespace) -> int:
     state = _ask(options, "hsm-retry-login", {})
     print(f"the token is {state['state']} {state['code']}".rstrip())
     return GOOD if state["state"] == "ready" else WRONG
+
+
+def _shift(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    asked = {"hotfolder": options.hotfolder, "operator": options.operator or ""}
+    done = _ask(options, "shift", asked, loaded)
+    print(_word(loaded, "shift_begins" if done["operator"] else "shift_ends", **done))
+    return GOOD
+
+
+def _operator(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    asked = {"operator": options.operator, "id": options.id, "hotfolder": options.waiting}
+    done = _ask(options, "operator", {key: asked[key] for key in asked if asked[key]}, loaded)
+    print(_word(loaded, "operator_named", n=str(done["documents"])))
+    return GOOD
 
 
 def _clock_accept(options: argparse.Namespace) -> int:

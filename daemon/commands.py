@@ -12,7 +12,9 @@ from daemon.arrived import Arrived
 from daemon.document import State, folder_of
 from daemon.errors import PersonNeeded, TransientError
 from daemon.formats import Formats
+from daemon.slip import NoSlip, slip_of
 from daemon.spool import Spool
+from daemon.transfernote import names_a_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 MAX_REASON = 1000
 COUNTER = re.compile(r"[0-9]{1,12}")
-ABOUT_STATES = frozenset({"nothing-to-release", "not-refused", "not-a-successor"})
+ABOUT_STATES = frozenset(
+    {"nothing-to-release", "not-refused", "not-a-successor", "operator-not-asked"}
+)
 
 
 class Commands:
@@ -59,6 +63,8 @@ class Commands:
             "arrived": Arrived(self._config, self._parts, self._clock).answer,
             "hsm-retry-login": self._retry_login,
             "clock-accept": self._clock_accept,
+            "shift": self._shift,
+            "operator": self._operator,
         }
 
     async def _release(self, arguments: Mapping[str, Any], person: str) -> list[str]:
@@ -145,6 +151,44 @@ class Commands:
         if self._parts.turns is not None:
             self._parts.turns.wake()
         return {"state": keeper.state.name, "code": keeper.state.code}
+
+    async def _shift(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
+        hotfolder = self._hotfolder(arguments)
+        operator = self._name(arguments) if arguments.get("operator") else ""
+        await self._spool(Spool.begin_shift, hotfolder, operator, person, self._clock())
+        return {"hotfolder": hotfolder, "operator": operator}
+
+    async def _operator(self, arguments: Mapping[str, Any], person: str) -> dict[str, int]:
+        operator = self._name(arguments)
+        if arguments.get("id"):
+            named = [await self._spool(Spool.named, str(arguments["id"]))]
+        else:
+            hotfolder = self._hotfolder(arguments)
+            ids = await self._spool(Spool.waiting_for, "operator", hotfolder)
+            named = [await self._spool(Spool.document, one) for one in ids]
+        for document in named:
+            with self._in_words(document):
+                await self._spool(Spool.name_operator, document, operator, person, self._clock())
+        if self._parts.turns is not None:
+            self._parts.turns.wake()
+        self._see_to_the_copies()
+        return {"documents": len(named)}
+
+    def _hotfolder(self, arguments: Mapping[str, Any]) -> str:
+        wanted = str(arguments.get("hotfolder"))
+        if wanted not in {section.name for section in self._config.hotfolders}:
+            raise PersonNeeded("unknown-hotfolder", repr(wanted))
+        return wanted
+
+    def _name(self, arguments: Mapping[str, Any]) -> str:
+        """Return who scanned, as it may stand in a transfer note."""
+        try:
+            operator = slip_of({"operator": str(arguments.get("operator", ""))}).operator
+        except NoSlip:
+            operator = ""
+        if not names_a_person(operator, self._config.box.organisation):
+            raise PersonNeeded("operator-unusable", repr(str(arguments.get("operator", ""))))
+        return operator
 
     async def _clock_accept(self, _: Mapping[str, Any], person: str) -> dict[str, str]:
         gate = self._parts.clock_gate

@@ -118,6 +118,12 @@ def _first(db: sqlite_utils.Database) -> None:
     db.table("login").create(
         {"serial": str, "unresolved": int, "rejected": int, "permitted": int}, pk="serial"
     )
+    # Who scans into a hot folder from a moment on.
+    db.table("shift").create(
+        {"hotfolder": str, "since": str, "operator": str},
+        pk=("hotfolder", "since"),
+        not_null={"operator"},
+    )
     # A scanner's counter, by hot folder and subfolder: counting.py says what it means.
     db.table("counter").create(
         {"hotfolder": str, "series": str, "state": str},

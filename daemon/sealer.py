@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from daemon.config import Config
+    from daemon.config import Config, HotFolder
     from daemon.prepare import Prepared
     from daemon.spool import SpoolThread
     from daemon.workers import Workers
@@ -119,6 +119,9 @@ class Sealer:
         Raise TransientError when the token cannot sign now: the document is given
         back untouched. Anything that was not foreseen goes up and ends the process.
         """
+        creator = await self._creator(document)
+        if not creator[0]:
+            return await self._nobody(document)
         limit_mb = self._config.profiles[document.profile].max_mb
         if document.size > limit_mb << 20:
             reason = f"{document.size} bytes, the profile allows {limit_mb} MB"
@@ -127,7 +130,7 @@ class Sealer:
         place = Workplace.of(self._config, document)
         sealed_at = self._clock()
         try:
-            sealed = await self._seal(document, key, head, place, sealed_at)
+            sealed = await self._seal(document, key, head, place, sealed_at, creator)
         except PermanentError as exc:
             if exc.code == SICK:
                 # The token or the disk, most likely; counted, in case it is the document after all.
@@ -168,12 +171,13 @@ class Sealer:
         head: ledger.Head,
         place: Workplace,
         sealed_at: datetime,
+        creator: tuple[str, str],
     ) -> _Sealed:
         await asyncio.to_thread(place.lend, self.original(document))
         template = key.template
         tasks = PageTasks(self._config, self._pages, document, place)
         twin = await self._spool(Spool.same_bytes, document)
-        note = self._note(document, key, head, sealed_at)
+        note = self._note(document, key, head, sealed_at, creator)
         if twin:
             note = transfernote.found(note, DUPLICATE_CONTENT)
         ready = await self._ready(document, tasks, place, note, twin)
@@ -289,19 +293,48 @@ class Sealer:
         gap.splice(place.output, hole, seal, sealed)
         durable.link_or_copy(sealed, place.reading)
 
+    async def _creator(self, document: Document) -> tuple[str, str]:
+        """Return who scanned, and what says so; ("", "") if nothing names a person."""
+        said, organisation = document.described, self._config.box.organisation
+        if transfernote.names_a_person(said.operator, organisation):
+            return said.operator, said.source
+        at_scanner = await self._spool(Spool.on_shift, document.hotfolder, document.claimed_at)
+        if transfernote.names_a_person(at_scanner, organisation):
+            return at_scanner, "shift"
+        section = self._section(document)
+        if section is not None and transfernote.names_a_person(section.operator, organisation):
+            return section.operator, "hotfolder"
+        return "", ""
+
+    async def _nobody(self, document: Document) -> Document:
+        """Do with a document that names nobody what its profile says: RESISCAN forbids its note."""
+        if self._config.profiles[document.profile].operator == "refuse":
+            return await self._spool(Spool.refuse, document, "operator-missing", "", self._clock())
+        return await self._spool(Spool.await_operator, document, self._clock())
+
+    def _section(self, document: Document) -> HotFolder | None:
+        """Return the hot folder that it came from, if it is still configured."""
+        found = (one for one in self._config.hotfolders if one.name == document.hotfolder)
+        return next(found, None)
+
     def _note(
-        self, document: Document, key: SealingKey, head: ledger.Head, sealed_at: datetime
+        self,
+        document: Document,
+        key: SealingKey,
+        head: ledger.Head,
+        sealed_at: datetime,
+        creator: tuple[str, str],
     ) -> transfernote.TransferNote:
         profile = self._config.profiles[document.profile]
         facts = certificate.describe(key.template.certificate, sealed_at)
-        said = document.described
+        said, section = document.described, self._section(document)
         return transfernote.TransferNote(
             document=document.id,
             box=self._config.box.name,
             box_id=self._box_id,
             organisation=self._config.box.organisation,
-            creator=said.operator or transfernote.UNKNOWN,
-            creator_source=said.source,
+            creator=creator[0],
+            creator_source=creator[1],
             batch=said.batch,
             number=said.number,
             images_expected=said.pages,
@@ -309,6 +342,7 @@ class Sealer:
             procedure=profile.procedure,
             daemon=f"Scanseal {__version__}",
             device=f"hot folder {document.hotfolder}",
+            scanner=section.scanner if section else "",
             hsm=key.environment,
             certificate=f"{facts.subject}, serial {facts.serial}",
             captured_at=utc_text(document.captured_at),

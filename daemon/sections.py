@@ -39,6 +39,8 @@ POLICIES = {
 }
 """Keys of a profile, and the code that each of them decides about."""
 
+LONGEST_TEXT = 200
+"""Letters of what goes into transfer notes as it stands."""
 LONGEST_STATE_DIR = 107 - len("/control.sock")
 """unix(7): a socket's path has at most 107 bytes."""
 
@@ -101,6 +103,8 @@ class HotFolder:
     sidecar_wait_seconds: float = above(0.0, 60.0)
     keep_rejected_days: int = above(0, 14, most=3650)
     report: str = ""
+    scanner: str = ""
+    operator: str = ""
 
     @property
     def awaits(self) -> str:
@@ -125,6 +129,10 @@ class HotFolder:
                 f"(got {self.give_up_seconds:g} and {self.settle_seconds:g})"
             )
         yield from self._pattern_problems()
+        for key in ("scanner", "operator"):
+            text = getattr(self, key)
+            if len(text) > LONGEST_TEXT or not text.isprintable():
+                yield f"{key}: must be one line of at most {LONGEST_TEXT} letters"
         if self.report:
             yield from self._report_problems()
 
@@ -163,6 +171,7 @@ class Profile:
     max_pages: int = above(0, 2000, most=100_000)
     min_dpi: int = above(-1, 300, most=9600)
     colour: str = choice("any", "wanted")
+    operator: str = choice("wait", "refuse")
     damaged_pdf: str = choice(*REFUSE_OR_ENVELOPE)
     password: str = choice(*REFUSE_OR_ENVELOPE)
     empty_password: str = choice(*REFUSE_OR_MORE)

@@ -33,6 +33,7 @@ from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
 from daemon.records.journal import Journal
 from daemon.records.logbook import Logbook
+from daemon.records.operators import Operators
 from daemon.records.reader import open_reader
 from daemon.records.twins import Twins
 
@@ -48,7 +49,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Twins):
+class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operators, Twins):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:

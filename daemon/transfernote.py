@@ -27,11 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 NAMESPACE: Final = "urn:scanseal:transfernote:1"
-UNKNOWN: Final = "unknown"
-"""The creator, while nobody told us who scanned."""
-OPERATOR_UNKNOWN: Final = "operator-unknown"
-"""The finding that goes with it: a note must name a person, and this one cannot."""
-
+NOT_COUNTED: Final = "no number announced; counted with the quality check"
 OUTSTANDING: Final = "quality check outstanding, addendum follows"
 MATCH_DE: Final = (
     "Dieses Dokument ist ein Scanprodukt. Es gibt die gescannte Vorlage bildlich und inhaltlich "
@@ -71,10 +67,11 @@ class TransferNote:
     """The box's name."""
     box_id: str
     organisation: str
-    creator: str = UNKNOWN
-    """Who scanned: a person, or a name that leads to one without delay."""
-    creator_source: str = ""
-    """What named the creator: `sidecar`, `name`, or nothing did."""
+    creator: str
+    """Who scanned: a person, or a name that leads to one without delay; never the organisation."""
+    creator_source: str
+    """What named the creator: `sidecar`, `name`, `shift` (a log-in at the hot folder), `hotfolder`
+    (its configuration), or `person` (somebody said so afterwards)."""
     batch: str = ""
     """The batch that the scan says it belongs to."""
     number: str = ""
@@ -85,6 +82,8 @@ class TransferNote:
     """Name and version of this program."""
     device: str
     """Where the scan came in: `hot folder <name>`."""
+    scanner: str = ""
+    """The scanner with its software and their versions, as the configuration has them."""
     hsm: str
     """The token in words: model, firmware, serial number."""
     certificate: str
@@ -94,7 +93,7 @@ class TransferNote:
     images_expected: int = 0
     """How many were announced; 0: nobody said."""
     findings: tuple[str, ...] = ()
-    """Codes of whatever a person should know; never empty while the creator is unknown."""
+    """Codes of whatever a person should know."""
     finding_pages: tuple[str, ...] = ()
     """Which pages a finding is about, where it is about pages: `page-blank:2,4-6`."""
     captured_at: str
@@ -108,7 +107,9 @@ class TransferNote:
     clock: str
     """How far the times can be trusted: sure, unsure, or host (a virtual machine's)."""
     quality: str = OUTSTANDING
-    """The result of the quality check, completeness included."""
+    """The result of the quality check."""
+    completeness: str = NOT_COUNTED
+    """What counting the images came to: as many as were announced, or not, or nobody announced any."""
     match_de: str = MATCH_DE
     match_en: str = MATCH_EN
     original_sha256: str
@@ -118,11 +119,17 @@ class TransferNote:
     """The newest hash of the custody ledger: the seal anchors the chain."""
 
     def __post_init__(self) -> None:
-        """Add the finding that every note without a person carries."""
-        if self.creator == UNKNOWN and OPERATOR_UNKNOWN not in self.findings:
-            object.__setattr__(self, "findings", (OPERATOR_UNKNOWN, *self.findings))
-        if not self.quality:
+        """Refuse a note that A.NB.4 forbids: without a person, or a result of the quality check."""
+        if not names_a_person(self.creator, self.organisation) or not self.creator_source:
+            raise ValueError("a transfer note that names nobody")
+        if not self.quality or not self.completeness:
             raise ValueError("a transfer note without a result of the quality check")
+
+
+def names_a_person(creator: str, organisation: str) -> bool:
+    """Return whether *creator* may stand in a note: the organisation alone may not."""
+    said = creator.strip().casefold()
+    return bool(said) and said != organisation.strip().casefold()
 
 
 def completed(
@@ -136,10 +143,18 @@ def completed(
     return replace(
         note,
         images=images,
+        completeness=_counted(images, note.images_expected),
         findings=tuple(dict.fromkeys((*note.findings, *findings))),
         checked_at=checked_at,
         finding_pages=tuple(finding_pages),
     )
+
+
+def _counted(images: int, expected: int) -> str:
+    if not expected:
+        return NOT_COUNTED
+    how = "complete" if images == expected else "not complete"
+    return f"{how}: {expected} announced, {images} found; checked again with the quality check"
 
 
 def found(note: TransferNote, code: str) -> TransferNote:

@@ -31,6 +31,7 @@ AT_ONCE = 4
 """Documents in work: one in a page worker, one at the token, one at the disk, one to spare."""
 BATCH = 64
 """So many are asked of the spool at once."""
+NAMELESS = "documents-without-operator"
 IDLE_SECONDS = 5.0
 """The stage looks at least this often, whatever it was or was not told."""
 
@@ -85,6 +86,7 @@ class Turns:
         self._reap()
         if time.monotonic() < self._paused_until or not await self._may_seal():
             return bool(self._running)
+        await self._tell_of_the_nameless()
         waiting = [
             document
             for state in (State.SEALED, State.CLAIMED)
@@ -109,6 +111,13 @@ class Turns:
             self._begin(document)
             self.beat()
         return bool(waiting)
+
+    async def _tell_of_the_nameless(self) -> None:
+        """Say that documents wait for the name of who scanned them: nothing else would."""
+        if waiting := await self._spool(Spool.waiting_count, "operator"):
+            self._alarms.raise_(NAMELESS, detail=str(waiting))
+        else:
+            self._alarms.clear(NAMELESS)
 
     def _begin(self, document: Document) -> None:
         # Three page-worker calls, and what the token and the disk take beside them.

@@ -320,6 +320,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "released": ("freigegeben: {what}", "released: {what}"),
     "released_document": ("das Dokument", "the document"),
     "discarded": ("aufgegeben: {id}", "given up: {id}"),
+    "shift_begins": (
+        "In {hotfolder} scannt ab jetzt {operator}.",
+        "From now on {operator} scans into {hotfolder}.",
+    ),
+    "shift_ends": (
+        "In {hotfolder} ist niemand mehr angemeldet.",
+        "Nobody is logged in at {hotfolder} any more.",
+    ),
+    "operator_named": ("benannt ({n})", "named ({n})"),
+    "event_shift": ("Anmeldung am Scan-Ordner", "log-in at a scan folder"),
     "clock_accepted": (
         "Die Zeit {at} gilt; sie steht im Protokoll.",
         "The time {at} holds; it is in the ledger.",

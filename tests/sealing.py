@@ -77,23 +77,28 @@ async def sealing(
     staff: Callable[[list[Worker]], Workers] | None = None,
     profile: str = "",
     more: str = "",
+    operator: str = "K 17",
 ) -> AsyncIterator[Sealing]:
     """Build one in *root*, and take it down.
 
     It has one page worker, or as many as the service and as *staff* arranges them. *more*
     is added to its configuration, and *profile* to the profile's.
     """
-    text = CONFIG.format(
-        root=root,
-        module=files.module,
-        label=files.token,
-        key=files.key,
-        certificate=files.certificate,
-        chain=files.chain,
-        pin=files.pin,
-        max_pages=2000,
-        more=more,
-    ).replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
+    text = (
+        CONFIG.format(
+            root=root,
+            module=files.module,
+            label=files.token,
+            key=files.key,
+            certificate=files.certificate,
+            chain=files.chain,
+            pin=files.pin,
+            max_pages=2000,
+            more=more,
+        )
+        .replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
+        .replace('"K 17"', f'"{operator}"')
+    )
     (root / "scanseal.toml").write_text(text)
     loaded = config.load(root / "scanseal.toml")
     for place in (loaded.documents, loaded.work_in, loaded.work_out, loaded.state_dir / "ledger"):

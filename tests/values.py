@@ -75,7 +75,7 @@ def sealed(spool: Spool, document: Document, now: datetime = NOW) -> Document:
     facts: dict[str, Any] = {
         "kind": document.kind,
         "images": 1,
-        "findings": ["operator-unknown"],
+        "findings": [],
         "ledger_hash": head.hash,
     }
     return spool.seal(

@@ -57,6 +57,7 @@ profile = "post"
 settle_seconds = 1.0
 give_up_seconds = 5.0
 rescan_seconds = 1.0
+operator = "Vorführung (demo)"
 
 [profile.post]
 procedure = "Scankonzept Demo 1.0"

@@ -115,6 +115,20 @@ class Reader:
         )
         return [found for (found,) in self._db.execute(statement, [hotfolder])]
 
+    def waiting_for(self, code: str, hotfolder: str = "") -> list[str]:
+        """Return the ids of the documents that wait for *code*, the oldest first."""
+        which = " AND hotfolder = ?" if hotfolder else ""
+        statement = (
+            f"SELECT id FROM document WHERE {_being(State.WAITING)} AND code = ?{which} ORDER BY id"  # noqa: S608
+        )
+        values = [code, hotfolder] if hotfolder else [code]
+        return [found for (found,) in self._db.execute(statement, values)]
+
+    def waiting_count(self, code: str) -> int:
+        """Return how many documents wait for *code*."""
+        statement = f"SELECT count(*) FROM document WHERE {_being(State.WAITING)} AND code = ?"  # noqa: S608
+        return int(self._db.execute(statement, [code]).fetchone()[0])
+
     def waiting_hotfolders(self) -> set[str]:
         """Return the hot folders of documents that wait to be described: they are still needed."""
         statement = (

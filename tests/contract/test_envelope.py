@@ -55,7 +55,7 @@ def test_a_signed_pdf_goes_unchanged_beside_a_sealed_cover_page(
         document = await here.sealer.seal(await here.claim(source), here.key)
 
         assert (document.state, document.images, document.checked_at) == (State.FROZEN, 0, None)
-        assert document.findings == ("operator-unknown", "envelope", "already-signed")
+        assert document.findings == ("envelope", "already-signed")
         assert document.enveloped
         folder = here.sealer.folder(document)
         assert (folder / "original.pdf").read_bytes() == source.read_bytes()

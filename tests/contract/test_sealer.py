@@ -249,7 +249,7 @@ def test_the_note_beside_the_file_says_what_the_note_inside_says(
         document = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
         xml = (here.sealer.folder(document) / "note.xml").read_text(encoding="utf-8")
         inside = sealed_file(here, document).read_bytes()
-        for said in (str(document.digest), document.ledger_hash, "operator-unknown", document.id):
+        for said in (str(document.digest), document.ledger_hash, "K 17", document.id):
             assert said in xml
             assert said.encode() in inside
         assert b"foto" not in inside
@@ -354,7 +354,7 @@ def test_a_bad_signature_of_the_manifest_does_not_end_the_process(
 SAID = Prepared(
     kind="pdf",
     images=3,
-    findings=("operator-unknown", "page-blank", "transcoded"),
+    findings=("page-blank", "transcoded"),
     finding_pages=("page-blank:1,3", "transcoded:2"),
     pages_digest=None,
     transcoded=False,

@@ -43,6 +43,7 @@ profile = "post"
 settle_seconds = 0.3
 give_up_seconds = 1.0
 rescan_seconds = 0.3
+operator = "K 17"
 
 [profile.post]
 procedure = "Scankonzept Test 1.0"

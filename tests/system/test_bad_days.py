@@ -367,3 +367,38 @@ def test_a_box_that_was_in_the_future_seals_again_when_a_person_says_so(
     assert box.documents()[0].state is State.FILED
     assert "clock-unsure" not in box.alarms()
     assert box.command("ledger", "verify").returncode == 0
+
+
+def test_nobody_has_logged_in_and_the_documents_wait_for_a_name(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """The technician is told; one is named by itself, the rest at once, and then people log in."""
+    box = make_box()
+    box.config.write_text(box.config.read_text().replace('operator = "K 17"', ""))
+    box.start()
+    for number in range(3):
+        box.drop(drawn["foto.jpg"], f"{number}.jpg")
+    box.wait(
+        lambda: [d.state for d in box.documents()] == [State.WAITING] * 3, "all three are waiting"
+    )
+    box.wait(lambda: "documents-without-operator" in box.alarms(), "the alarm")
+    first, *_ = box.documents()
+
+    assert box.command("operator", "Stadt Musterstadt, Marktamt", first.id).returncode == 1
+    assert box.command("operator", "m.muster", first.id).returncode == 0
+    box.wait(lambda: box.documents()[0].state is State.FILED, "the first is filed")
+    rest = box.command("operator", "k.kluge", "--waiting", "post")
+    assert (rest.returncode, rest.stdout) == (0, "benannt (2)\n")
+    box.wait(box.at_rest(3), "the others are filed")
+    box.wait(lambda: "documents-without-operator" not in box.alarms(), "the alarm is gone")
+
+    assert box.command("shift", "nowhere", "m.muster").returncode == 1
+    assert "m.muster" in box.command("shift", "post", "m.muster").stdout
+    box.drop(drawn["foto.jpg"], "4.jpg")
+    box.wait(box.at_rest(4), "the fourth is filed")
+    notes = [(box.folder(d) / "note.xml").read_text() for d in box.documents()]
+    for note, name in zip(notes, ("m.muster", "k.kluge", "k.kluge", "m.muster"), strict=True):
+        assert f"<creator>{name}</creator>" in note
+    assert "muster" not in box.log()
+    assert "muster" not in json.dumps(box.status())
+    assert box.command("shift", "post", "--end").returncode == 0

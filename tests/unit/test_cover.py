@@ -64,7 +64,7 @@ def test_a_cover_page_is_written_and_passes_for_itself(tmp_path: Path) -> None:
     target, reply = covered(tmp_path)
 
     assert (reply["kind"], reply["images"], reply["checked_at"]) == ("pdf", 1, "")
-    assert reply["findings"] == ("operator-unknown", "envelope", CODE)
+    assert reply["findings"] == ("envelope", CODE)
     assert reply["pages_digest"] is None
     found = checked(target)
     assert (found["images"], found["compared"], found["permissions"]) == (1, "pixels", 1)
@@ -86,7 +86,7 @@ def test_a_cover_page_is_written_and_passes_for_itself(tmp_path: Path) -> None:
         {"claimed_at": "2026-11-22T10:00:21.000Z"},
         {"document": "019aa9b4-0000-7000-8000-000000000002"},
         {"box": "marktamt-02"},
-        {"findings": ("operator-unknown", "envelope")},
+        {"findings": ("envelope",)},
         {"match_en": transfernote.MATCH_EN},
     ],
     ids=str,

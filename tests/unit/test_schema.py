@@ -33,7 +33,8 @@ def test_an_empty_database_gets_every_table_and_the_number(db: sqlite3.Connectio
     schema.migrate(db)
 
     assert tables(db) == {
-        "meta", "document", "delivery", "ledger", "personal", "login", "tally", "counter", "missing"
+        "meta", "document", "delivery", "ledger", "personal", "login", "tally", "counter", "missing",
+        "shift",
     }  # fmt: skip
     assert version(db) == schema.VERSION == len(schema.MIGRATIONS)
     assert not db.in_transaction

@@ -162,7 +162,7 @@ def test_a_seal_is_committed_with_all_that_a_rebuild_needs(spool: Spool) -> None
 
     assert (done.state, done.step, done.tries) == (State.SEALED, "freeze", 0)
     assert done.sealed == part("sealed", "sealed.pdf", document.id).digest
-    assert done.findings == ("operator-unknown",)
+    assert done.findings == ()
     assert done.sealed_at == done.checked_at == LATER
     assert done.ledger_hash == before.hash
     line = last(spool)

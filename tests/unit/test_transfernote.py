@@ -13,15 +13,34 @@ from tests.unit.pages_samples import NOTE
 SPACE = f"{{{transfernote.NAMESPACE}}}"
 
 
-def test_a_note_without_a_person_says_so() -> None:
-    """RESISCAN forbids a note that names only the organisation: until then it is a finding."""
-    assert NOTE.creator == "unknown"
-    assert NOTE.findings == ("operator-unknown",)
+@pytest.mark.parametrize("nobody", ["", "  ", NOTE.organisation, f" {NOTE.organisation.upper()}"])
+def test_there_is_no_note_without_a_person(nobody: str) -> None:
+    """A.NB.4 a: naming only the organisation is forbidden, so such a note cannot be made."""
+    with pytest.raises(ValueError, match="names nobody"):
+        replace(NOTE, creator=nobody)
 
 
-def test_a_note_with_a_person_has_no_such_finding() -> None:
-    """The finding is about the missing name, not about every document."""
-    assert replace(NOTE, creator="K 17", findings=()).findings == ()
+def test_a_person_has_a_source() -> None:
+    """Who said that it was this one: without that a name is hearsay."""
+    with pytest.raises(ValueError, match="names nobody"):
+        replace(NOTE, creator_source="")
+
+
+@pytest.mark.parametrize(
+    ("announced", "wanted"),
+    [
+        (0, "no number announced"),
+        (3, "complete: 3 announced, 3 found"),
+        (4, "not complete: 4 announced, 3 found"),
+    ],
+)
+def test_the_note_says_what_counting_came_to(announced: int, wanted: str) -> None:
+    """A.NB.3: images found, images announced; never an empty field."""
+    note = transfernote.completed(replace(NOTE, images_expected=announced), 3, [], "")
+
+    assert note.completeness.startswith(wanted)
+    with pytest.raises(ValueError, match="quality"):
+        replace(NOTE, completeness="")
 
 
 def test_the_quality_result_is_never_empty() -> None:
@@ -33,10 +52,10 @@ def test_the_quality_result_is_never_empty() -> None:
 
 def test_completing_keeps_what_was_found_and_names_nothing_twice() -> None:
     """Main process and worker complete the same note: both have to come to the same."""
-    note = transfernote.completed(NOTE, 3, ["transcoded", "operator-unknown"], "2026-11-22T10:00Z")
+    note = transfernote.completed(NOTE, 3, ["transcoded", "transcoded"], "2026-11-22T10:00Z")
 
     assert note.images == 3
-    assert note.findings == ("operator-unknown", "transcoded")
+    assert note.findings == ("transcoded",)
     assert note.checked_at == "2026-11-22T10:00Z"
     assert transfernote.completed(note, 3, note.findings, note.checked_at) == note
 
@@ -61,7 +80,7 @@ def test_xml_holds_every_field_under_its_own_name() -> None:
     assert root.tag == f"{SPACE}TransferNote"
     assert [element.tag for element in root] == [SPACE + name for name in transfernote.names()]
     assert root.findtext(f"{SPACE}organisation") == "Stadt Musterstadt, Marktamt"
-    assert [element.text for element in root.find(f"{SPACE}findings") or []] == ["operator-unknown"]
+    assert [element.text for element in root.find(f"{SPACE}findings") or []] == []
 
 
 def test_the_same_note_is_the_same_xml() -> None:
@@ -82,10 +101,10 @@ def test_what_xml_cannot_hold_does_not_break_it() -> None:
 
 def test_xmp_has_a_text_for_each_field() -> None:
     """XMP properties of the simplest kind, which every tool shows."""
-    texts = transfernote.as_xmp(replace(NOTE, findings=("operator-unknown", "transcoded")))
+    texts = transfernote.as_xmp(replace(NOTE, findings=("page-blank", "transcoded")))
 
     assert tuple(texts) == transfernote.names()
-    assert texts["findings"] == "operator-unknown transcoded"
+    assert texts["findings"] == "page-blank transcoded"
     assert texts["original_size"] == "1234"
 
 
@@ -111,7 +130,7 @@ def test_the_note_of_a_cover_page_does_not_claim_to_match_the_paper() -> None:
     """A.NB.4 f: nobody has looked at the scan, so nobody can say that it matches."""
     note = transfernote.enveloped(NOTE, "already-signed")
 
-    assert note.findings == ("operator-unknown", "envelope", "already-signed")
+    assert note.findings == ("envelope", "already-signed")
     assert "Deckblatt" in note.match_de
     assert "cover sheet" in note.match_en
     assert "nicht geprüft" in note.match_de
@@ -124,5 +143,5 @@ def test_what_only_the_main_process_can_find_is_added_once() -> None:
     """The worker sends the note's findings back with its own."""
     note = transfernote.found(NOTE, "duplicate-content")
 
-    assert note.findings == ("operator-unknown", "duplicate-content")
+    assert note.findings == ("duplicate-content",)
     assert transfernote.found(note, "duplicate-content") == note
