@@ -371,7 +371,7 @@ SAID = Prepared(
         {"kind": "Akte von M"},
         {"checked_at": "yesterday"},
         {"findings": ("Müller was here",)},
-        {"findings": (*SAID.findings, *("transcoded",) * 30)},
+        {"findings": (*SAID.findings, *("transcoded",) * 31)},
         {"findings": (*SAID.findings, "envelope")},
         {"findings": (*SAID.findings, "duplicate-content")},
         {"findings": (*SAID.findings, "duplicate-pages")},

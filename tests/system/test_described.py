@@ -109,6 +109,6 @@ def test_a_hot_folder_whose_documents_wait_may_not_leave_the_configuration(
     assert "[[hotfolder]] amt: documents wait for what it knows" in refused.stderr
     box.config.write_text(before)
     box.start()
-    (folder / "scan_1.json").write_text('{"version": 1}')
+    (folder / "scan_1.json").write_text('{"version": 1, "operator": "K 17"}')
     box.wait(box.at_rest(1), "it is filed")
     assert box.documents()[0].state is State.FILED
