@@ -274,6 +274,14 @@ class Document:
     """Of all page images in their order; None where pages are more than images."""
     duplicate_of: str = ""
     """The id of an earlier document of the same bytes, or the same page images."""
+    level: str = ""
+    """The level of its seal (PAdES: B-B, B-T or B-LT); empty before it has one."""
+    stamp: str = ""
+    """`wanted` while a time stamp is waited for, `given-up` if there was none in time."""
+    stamped_at: datetime | None = None
+    """What the time-stamp token says."""
+    gap: tuple[int, int] | None = None
+    """Where the CMS stands in the sealed file: from its `<` to behind its `>`."""
 
     @property
     def enveloped(self) -> bool:

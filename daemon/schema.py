@@ -36,8 +36,10 @@ COPY_WORK: Final = "copy IN ('due','leaving')"
 COPY_THERE: Final = "copy = 'there'"
 SUPERSEDED: Final = "superseded_by != ''"
 PAGED: Final = "pages_digest != ''"
+UNSTAMPED: Final = "stamp = 'wanted' AND state = 'sealed'"
 BATCH: Final = "json_extract(described, '$.batch')"
-"""Likewise, for what is refused, its copies, what others stand for, and batches."""
+"""Likewise, for what is refused, its copies, what others stand for, batches, and what
+waits for a time stamp."""
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -76,6 +78,10 @@ def _first(db: sqlite_utils.Database) -> None:
             "finding_pages": str,
             "pages_digest": str,
             "duplicate_of": str,
+            "level": str,
+            "stamp": str,
+            "stamped_at": str,
+            "gap": str,
         },
         pk="id",
         not_null={"id", "state", "digest", "size", "step", "tries", "code"},
@@ -87,6 +93,9 @@ def _first(db: sqlite_utils.Database) -> None:
             "finding_pages": "[]",
             "pages_digest": "",
             "duplicate_of": "",
+            "level": "",
+            "stamp": "",
+            "gap": "",
         },
     )
     db.table("delivery").create(
@@ -149,6 +158,7 @@ def _first(db: sqlite_utils.Database) -> None:
     for statement in (
         # What is open is found at once, however much is at rest.
         f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
+        f"CREATE INDEX document_unstamped ON document(id) WHERE {UNSTAMPED}",
         "CREATE INDEX document_step ON document(step) WHERE step != ''",
         f"CREATE INDEX document_copy ON document(hotfolder, id) WHERE {COPY_WORK}",
         f"CREATE INDEX document_copy_until ON document(hotfolder, copy_until) WHERE {COPY_THERE}",

@@ -35,6 +35,7 @@ from daemon.records.journal import Journal
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
 from daemon.records.reader import open_reader
+from daemon.records.stamps import Stamps
 from daemon.records.twins import Twins
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operators, Twins):
+class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operators, Stamps, Twins):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:

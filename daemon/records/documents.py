@@ -135,9 +135,11 @@ class Documents(Writer):
     ) -> Document:
         """Commit the only seal there will ever be, after it was read back from disk (I4).
 
-        The document is left in the step `freeze`, which follows at once. *checked_at* is None
-        where nobody could look at its pages.
+        The document is left in the step `freeze`, which follows at once; if the *facts* say
+        that a time stamp is wanted (`stamp`), at rest. *checked_at* is None where nobody could
+        look at its pages.
         """
+        stamp = facts.get("stamp", "")
         checked = utc_text(checked_at) if checked_at else None
         with self._step(now) as step:
             detail = {
@@ -154,7 +156,7 @@ class Documents(Writer):
                 document,
                 Event.SEAL,
                 detail,
-                step="freeze",
+                step="" if stamp else "freeze",
                 sealed=str(sealed.digest),
                 sealed_size=sealed.size,
                 note=str(note.digest),
@@ -167,6 +169,9 @@ class Documents(Writer):
                 checked_at=checked,
                 sealed_at=utc_text(sealed_at),
                 ledger_hash=facts["ledger_hash"],
+                level=facts.get("level", ""),
+                stamp=stamp,
+                gap=json.dumps(facts["gap"]) if "gap" in facts else "",
             )
         return self.document(document.id)
 
@@ -176,16 +181,27 @@ class Documents(Writer):
         deliveries: Sequence[tuple[str, Role, tuple[Part, ...]]],
         now: datetime,
     ) -> Document:
-        """Commit the manifest and make the deliveries: nothing of it changes any more."""
+        """Commit the manifest and make the deliveries: nothing of it changes any more.
+
+        A *document* whose time stamp was `given-up` says so, with the finding that goes with it.
+        """
+        given_up = document.stamp == "given-up"
         with self._step(now) as step:
             detail = {
-                "level": "reached",
+                "level": "given-up" if given_up else "reached",
                 "deliveries": [
                     {"target": target, "role": role, "parts": rows.parts_json(parts)}
                     for target, role, parts in deliveries
                 ],
             }
-            moves.move_document(step, document, Event.FREEZE, detail)
+            moves.move_document(
+                step,
+                document,
+                Event.FREEZE,
+                detail,
+                stamp=document.stamp,
+                findings=json.dumps(document.findings),
+            )
             for target, role, parts in deliveries:
                 step.db.execute(
                     "INSERT INTO delivery(document, target, role, state, parts, attempts, due_at,"

@@ -102,9 +102,13 @@ class Reader:
         return self._db.execute(statement, [document_id]).fetchone() is not None
 
     def in_state(self, state: State, limit: int) -> list[Document]:
-        """Return the next documents in *state* that are in no step: suspects first, then oldest."""
+        """Return the next documents in *state* that are in no step: suspects first, then oldest.
+
+        Those that want a time stamp are not among them: see `Stamps.to_stamp`.
+        """
         return self._select(
-            f"{_being(state)} AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
+            f"{_being(state)} AND step = '' AND stamp != 'wanted' ORDER BY tries DESC, id LIMIT ?",
+            [limit],
         )
 
     def waiting(self, hotfolder: str) -> list[str]:

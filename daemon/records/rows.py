@@ -30,7 +30,7 @@ DOCUMENT = (
     "id, state, hotfolder, profile, kind, size, digest, captured_at, claimed_at, changed_at, clock, code,"
     " came_from, step, tries, images, findings, sealed, sealed_size, note, note_size, checked_at, sealed_at,"
     " ledger_hash, copy, copy_until, superseded_by, resembles,"
-    " described, finding_pages, pages_digest, duplicate_of"
+    " described, finding_pages, pages_digest, duplicate_of, level, stamp, stamped_at, gap"
 )
 DELIVERY = (
     "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts"
@@ -72,7 +72,18 @@ def document(row: sqlite3.Row) -> Document:
         finding_pages=tuple(json.loads(row["finding_pages"])),
         pages_digest=Digest(row["pages_digest"]) if row["pages_digest"] else None,
         duplicate_of=row["duplicate_of"],
+        level=row["level"],
+        stamp=row["stamp"],
+        stamped_at=utc_time(row["stamped_at"]) if row["stamped_at"] else None,
+        gap=_gap(row["gap"]),
     )
+
+
+def _gap(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    start, end = json.loads(text)
+    return start, end
 
 
 def described_json(described: Described) -> dict[str, Any]:

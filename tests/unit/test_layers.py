@@ -42,7 +42,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
-        " records.descriptions records.operators records.twins"
+        " records.descriptions records.operators records.stamps records.twins"
     ),
     "spool",
     "clockgate",
