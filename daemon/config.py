@@ -33,7 +33,7 @@ from daemon.sections import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
     "Box",
@@ -49,6 +49,7 @@ __all__ = [
     "load",
 ]
 
+STAMPED_LEVELS = ("B-T", "B-LT")
 DEFAULT_PATH = Path("/etc/scanseal/scanseal.toml")
 
 
@@ -146,6 +147,7 @@ def load(path: Path) -> Config:
         for name, item in _table(raw, "profile", problems).items()
     }
     problems += _together(single["box"], lists["hotfolder"], lists["target"], tuple(profiles))
+    problems += _levels(profiles, single["seal"])
     if problems:
         raise ConfigError(tuple(problems))
     return Config(
@@ -193,6 +195,13 @@ def _together(
             yield f"[[target]] none has role = '{role}': a document needs a DMS and an archive"
     yield from _places(box, folders, receivers)
     yield from _reports(box, folders, receivers)
+
+
+def _levels(profiles: Mapping[str, Profile | None], seal: Seal | None) -> Iterator[str]:
+    """Yield which profiles want time stamps that nobody gives."""
+    for name, profile in profiles.items():
+        if profile and seal and profile.level in STAMPED_LEVELS and not seal.timestamp_urls:
+            yield f"[profile.{name}] level: {profile.level} needs [seal] timestamp_urls"
 
 
 def _places(

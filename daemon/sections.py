@@ -163,9 +163,9 @@ class Profile:
 
     procedure: str
     integrity: str = later("normal")
-    level: str = later("B-B")
-    on_no_timestamp: str = later("deliver")
-    timestamp_wait_hours: int = later(72)
+    level: str = choice("B-B", "B-T", "B-LT")
+    on_no_timestamp: str = choice("deliver", "hold")
+    timestamp_wait_hours: int = above(0, 72, most=8760)
     seal_after: str = later("claim")
     max_mb: int = above(0, 1024, most=65536)
     max_pages: int = above(0, 2000, most=100_000)

@@ -104,6 +104,8 @@ class TransferNote:
     """When a worker had looked at every page; empty where none could."""
     sealed_at: str
     """The sealing time that the signature claims, too."""
+    level: str = "B-B"
+    """The level (PAdES) that the seal is to reach; `manifest.json` says which it did."""
     clock: str
     """How far the times can be trusted: sure, unsure, or host (a virtual machine's)."""
     quality: str = OUTSTANDING

@@ -137,7 +137,7 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         GOOD.replace('name = "marktamt-01"', 'name = "Marktamt 01"\nclok = "host"')
         .replace('profile = "post"', 'profile = "psot"\nsettle_seconds = 0')
         .replace('path = "/srv/archive"', 'path = "/srv/dms/archive"')
-        .replace('procedure = "Scankonzept 1.4"', 'procedure = 14\nlevel = "B-T"')
+        .replace('procedure = "Scankonzept 1.4"', 'procedure = 14\nlevel = "B-LTA"')
         + '[mqqt]\nhost = "x"\n'
         + "[web]\nlisten = 8480\n"
     )
@@ -149,7 +149,7 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
         (
             "[box] clok: unknown key (did you mean 'clock'?)",
             "[[hotfolder]] post: settle_seconds: must be greater than 0 (got 0)",
-            "[profile.post] level: not-available-yet: only 'B-B' so far (got 'B-T')",
+            "[profile.post] level: must be B-B or B-T or B-LT (got 'B-LTA')",
             "[profile.post] procedure: must be text (got 14)",
             "[mqqt] unknown section (did you mean [mqtt]?)",
             "[web] listen: must be text (got 8480)",
@@ -158,6 +158,14 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
             "[box] name: must be lower-case letters, digits, '.', '_' or '-' (got 'Marktamt 01')",
         )
     )
+
+
+@pytest.mark.parametrize("level", ["B-T", "B-LT"])
+def test_a_level_with_a_time_stamp_needs_somebody_who_gives_one(tmp_path: Path, level: str) -> None:
+    """Every document would wait for it, and be late."""
+    text = GOOD.replace('procedure = "', f'level = "{level}"\nprocedure = "')
+
+    assert problems(tmp_path, text) == (f"[profile.post] level: {level} needs [seal] timestamp_urls",)
 
 
 def test_the_order_of_the_problems_is_the_same_each_time(tmp_path: Path) -> None:
@@ -228,9 +236,6 @@ def test_the_keys_that_are_not_built_are_these() -> None:
     """Whoever builds one takes it off this list, and writes its tests."""
     assert {f"{section} {item.name}" for section, item in LATER} == {
         "[profile.post] integrity",
-        "[profile.post] level",
-        "[profile.post] on_no_timestamp",
-        "[profile.post] timestamp_wait_hours",
         "[profile.post] seal_after",
         "[profile.post] keep_local_days",
         "[profile.post] keep_refused_days",
