@@ -23,6 +23,7 @@ from daemon.key import Key
 from daemon.sealer import Sealer
 from daemon.service import page_workers
 from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.stamping import Stamper
 from daemon.token import Token
 from daemon.workers import Worker, Workers
 from tests.system.box import Box
@@ -211,13 +212,10 @@ async def ours(root: Path, token: TokenFiles, source: Path) -> AsyncIterator[Our
     try:
         if not await key.usable():
             raise RuntimeError(f"the key cannot be used: {key.problems}")
-        sealer = Sealer(
-            config,
-            await spool(Spool.box_id),
-            WatchedSpool(spool, watch),
-            pages,
-            clock,
-        )
+        watched = WatchedSpool(spool, watch)
+        stamper = Stamper(config, watched, None, Alarms(clock), clock)
+        box_id = await spool(Spool.box_id)
+        sealer = Sealer(config, box_id, watched, pages, clock, stamper)
         yield Ours(
             config=config,
             spool=spool,

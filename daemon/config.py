@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.document import Role
 from daemon.errors import ConfigError
 from daemon.sections import (
+    STAMPED_LEVELS,
     Box,
     HotFolder,
     HsmSection,
@@ -49,7 +50,6 @@ __all__ = [
     "load",
 ]
 
-STAMPED_LEVELS = ("B-T", "B-LT")
 DEFAULT_PATH = Path("/etc/scanseal/scanseal.toml")
 
 

@@ -21,10 +21,13 @@ BLACK_AND_WHITE: Final = "black-and-white"
 PAGES_DIFFER: Final = "pages-differ-from-announced"
 DUPLICATE_CONTENT: Final = "duplicate-content"
 DUPLICATE_PAGES: Final = "duplicate-pages"
+LEVEL_NOT_REACHED: Final = "level-not-reached"
 ENVELOPE: Final = "envelope"
 """Not the scan is sealed, but a page that names it; the scan goes with it as it is."""
 
-NEVER_BY_A_WORKER: Final = frozenset({DUPLICATE_CONTENT, DUPLICATE_PAGES, ENVELOPE})
+NEVER_BY_A_WORKER: Final = frozenset(
+    {DUPLICATE_CONTENT, DUPLICATE_PAGES, LEVEL_NOT_REACHED, ENVELOPE}
+)
 """The main process knows these by itself: a worker that says one of them lies."""
 
 _CODE: Final = r"[a-z][a-z0-9-]{0,63}"

@@ -41,6 +41,8 @@ def manifest(
             "claimed_at": utc_text(document.claimed_at),
             "checked_at": utc_text(document.checked_at) if document.checked_at else None,
             "sealed_at": utc_text(document.sealed_at) if document.sealed_at else None,
+            "level": document.level,
+            "stamped_at": utc_text(document.stamped_at) if document.stamped_at else None,
             "clock": document.clock,
             "images": document.images,
             "findings": list(document.findings),

@@ -10,6 +10,7 @@ One document, one seal, in the order that a kill at any point leaves harmless:
     read     the file again, from disk: ByteRange, digest and signature from what
              the file itself says; a page worker compares the pages (I4, I11)
     commit   SEALED
+    stamp    where the profile wants it: a time-stamp token into the gap (stamping.py)
     freeze   note.xml and the manifest with its detached CMS; commit; deliveries
 
 What the token, the clock or the certificate cannot do stops sealing for all and
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -29,11 +30,13 @@ from daemon import __version__, certificate, cms, durable, gap, ledger, transfer
 from daemon import manifest as manifests
 from daemon.document import Digest, Document, Part, Role, folder_of, utc_text, utc_time
 from daemon.errors import PermanentError, Refused, TransientError, WorkerDied
-from daemon.findings import DUPLICATE_CONTENT, DUPLICATE_PAGES
+from daemon.findings import DUPLICATE_CONTENT, DUPLICATE_PAGES, LEVEL_NOT_REACHED
 from daemon.magic import extension
 from daemon.pages import policy
 from daemon.pagetasks import PageTasks, more_seconds
+from daemon.sections import STAMPED_LEVELS
 from daemon.spool import Spool
+from daemon.stamping import settle
 from daemon.workplace import OWN_COPY_DAMAGED, Workplace, own_copy, remove
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from daemon.config import Config, HotFolder
     from daemon.prepare import Prepared
     from daemon.spool import SpoolThread
+    from daemon.stamping import Stamper
     from daemon.workers import Workers
 
 S = TypeVar("S")
@@ -99,13 +103,15 @@ class Sealer:
         spool: SpoolThread,
         pages: Workers,
         clock: Callable[[], datetime],
+        stamper: Stamper,
     ) -> None:
-        """Nothing is started; the stage calls `seal` and `freeze`."""
+        """Nothing is started; the stage calls `seal`, `stamp`, `give_up` and `freeze`."""
         self._config = config
         self._box_id = box_id
         self._spool = spool
         self._pages = pages
         self._clock = clock
+        self._stamper = stamper
         self._in_work: dict[str, Digest] = {}
         """The page images of each document that is being sealed and has no row to find them by."""
 
@@ -115,6 +121,8 @@ class Sealer:
 
     async def seal(self, document: Document, key: SealingKey) -> Document:
         """Take a CLAIMED document to FROZEN, or to where it has to go instead.
+
+        One that wants a time stamp is SEALED then, and at rest.
 
         Raise TransientError when the token cannot sign now: the document is given
         back untouched. Anything that was not foreseen goes up and ends the process.
@@ -149,10 +157,30 @@ class Sealer:
         finally:
             self._in_work.pop(document.id, None)
             place.clear()
+        return document if document.stamp else await self._freeze(document, key)
+
+    async def stamp(self, document: Document, key: SealingKey) -> Document:
+        """Take a SEALED document that wants a time stamp to FROZEN; as it is if there is none now."""
+        await self._spool(Spool.begin, document, "stamp", self._clock())
+        try:
+            document = await self._stamper.stamp(document)
+        except TransientError:  # said by the stamper; no fault of the key's
+            await self._spool(Spool.give_back, document, self._clock())
+            return document
+        except PermanentError as exc:
+            reason = str(exc.args[0])
+            return await self._spool(Spool.set_aside, document, exc.code, reason, self._clock())
         return await self._freeze(document, key)
 
+    async def give_up(self, document: Document, key: SealingKey) -> Document:
+        """Take a SEALED document to FROZEN without the time stamp that it wanted."""
+        await self._spool(Spool.begin, document, "freeze", self._clock())
+        findings = tuple(dict.fromkeys((*document.findings, LEVEL_NOT_REACHED)))
+        return await self._freeze(replace(document, stamp="given-up", findings=findings), key)
+
     async def freeze(self, document: Document, key: SealingKey) -> Document:
-        """Take a SEALED document to FROZEN: what an interruption left, or a release."""
+        """Take a SEALED or STAMPED document to FROZEN: what an interruption left, or a release."""
+        await asyncio.to_thread(settle, self.folder(document), document)
         await self._spool(Spool.begin, document, "freeze", self._clock())
         return await self._freeze(document, key)
 
@@ -260,7 +288,11 @@ class Sealer:
             "findings": list(note.findings),
             "ledger_hash": head.hash,
             "certificate_sha256": str(sealed.certificate),
+            "level": "B-B",
+            "gap": [ready.prepared.gap_start, ready.prepared.gap_end],
         }
+        if self._config.profiles[document.profile].level in STAMPED_LEVELS:
+            facts["stamp"] = "wanted"
         if note.finding_pages:
             facts["finding_pages"] = list(note.finding_pages)
         if ready.prepared.pages_digest is not None:
@@ -348,6 +380,7 @@ class Sealer:
             captured_at=utc_text(document.captured_at),
             claimed_at=utc_text(document.claimed_at),
             sealed_at=utc_text(sealed_at),
+            level=profile.level,
             clock="host" if self._config.box.clock == "host" else document.clock,
             original_sha256=str(document.digest),
             original_size=document.size,

@@ -39,6 +39,8 @@ POLICIES = {
 }
 """Keys of a profile, and the code that each of them decides about."""
 
+STAMPED_LEVELS = ("B-T", "B-LT")
+"""Levels (PAdES, ETSI EN 319 142-1) with a time stamp."""
 LONGEST_TEXT = 200
 """Letters of what goes into transfer notes as it stands."""
 LONGEST_STATE_DIR = 107 - len("/control.sock")
@@ -233,11 +235,18 @@ class Seal:
     digest: str = later("sha256")
     padding: str = later("pss")
     permissions: int = later(1)
-    timestamp_urls: tuple[str, ...] = later(())
+    timestamp_urls: tuple[str, ...] = ()
+    timestamp_chain: str = ""
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
-        yield from ()
+        for url in self.timestamp_urls:
+            if not re.fullmatch(r"https?://[^\s/?#]+[^\s]*", url):
+                yield "timestamp_urls: must be a list of http or https addresses"
+        if self.timestamp_urls and not self.timestamp_chain:
+            yield "timestamp_chain: must name the certificates that time stamps have to lead to"
+        if self.timestamp_chain:
+            yield from _absolute("timestamp_chain", self.timestamp_chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import durable, hsm, sandbox
+from daemon import certificate, durable, hsm, notary, sandbox
 from daemon.alarms import Alarms
 from daemon.book import Book
 from daemon.clockgate import ClockGate
@@ -39,8 +39,10 @@ from daemon.parts import Parts
 from daemon.records import journal
 from daemon.sealer import Sealer
 from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.stamping import Stamper
 from daemon.sync import Sync
 from daemon.targets.folder import FolderTarget
+from daemon.timestamp import TimeStamps
 from daemon.token import Token
 from daemon.turns import Turns
 from daemon.web import PageContext, start
@@ -158,9 +160,12 @@ class Service:
         parts.pages = pages = Workers(page_workers(config))
         parts.token_keeper = token = self._token(spool)
         parts.key = key = Key(config, token, config.work_out, self._alarms, now)
-        sealer = Sealer(config, box_id, spool, pages, now)
+        clerk = self._notary()
+        authority = self._authority(clerk)
+        stamper = Stamper(config, spool, authority, self._alarms, now)
+        sealer = Sealer(config, box_id, spool, pages, now, stamper)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
-        parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate)
+        parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
         parts.sync = self._sync(spool)
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
@@ -175,6 +180,7 @@ class Service:
         finally:
             await token.close()
             await pages.stop()
+            await clerk.stop()
         # Only now: a stage that failed has gone up, and its end is an unclean one.
         await spool(Spool.stopped, now())
 
@@ -305,6 +311,19 @@ class Service:
         return Token(
             hsm.Hsm(worker, settings), Book(spool), padding=self._config.seal.padding, now=now
         )
+
+    def _notary(self) -> Worker:
+        """Return the worker that reads what the network answered; started by the first answer."""
+        walls = sandbox.Sandbox(read=(), apart=(str(self._config.state_dir),))
+        place = self._config.work_out
+        return Worker("daemon.notary", place=place, limits=notary.LIMITS, sandbox=walls)
+
+    def _authority(self, worker: Worker) -> TimeStamps | None:
+        section = self._config.seal
+        if not section.timestamp_urls:
+            return None
+        chain = Path(section.timestamp_chain)
+        return TimeStamps(section.timestamp_urls, lambda: certificate.load_pem(chain), worker, now)
 
     def _sync(self, spool: SpoolThread) -> Sync:
         targets = {

@@ -21,11 +21,12 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from daemon import cms, durable, gap
-from daemon.document import Digest, Document, State, folder_of
-from daemon.errors import PermanentError, TransientError
+from daemon import durable, gap, timestamped
+from daemon.document import Document, State, folder_of
+from daemon.errors import CorruptionError, PermanentError, TransientError
 from daemon.spool import Spool
 from daemon.workplace import OWN_COPY_DAMAGED
 
@@ -35,22 +36,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.alarms import Alarms
-    from daemon.config import Config
+    from daemon.config import Config, Profile
+    from daemon.document import Part
     from daemon.spool import SpoolThread
 
 UNAVAILABLE: Final = "timestamp-unavailable"
 OVERDUE: Final = "timestamp-overdue"
 GIVEN_UP: Final = "timestamp-given-up"
 STAMPED: Final = "stamped.pdf"
+TOO_LARGE: Final = "timestamp-too-large"
+CODES: Final = frozenset({UNAVAILABLE, TOO_LARGE, GIVEN_UP, OVERDUE})
+BATCH: Final = 64
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 300.0
 
 
 def settle(folder: Path, document: Document) -> None:
-    """Bring the files of a SEALED or STAMPED document to what is committed about it.
-
-    Raise PermanentError `own-copy-damaged` if neither file is the committed one.
-    """
+    """Bring the files of a SEALED or STAMPED document to what is committed about it."""
     sealed, stamped = folder / "sealed.pdf", folder / STAMPED
     if not stamped.exists():
         return
@@ -59,3 +61,150 @@ def settle(folder: Path, document: Document) -> None:
     else:
         stamped.unlink()
     durable.sync_folder(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A time-stamp token (RFC 3161) that was verified."""
+
+    der: bytes
+    at: datetime
+    """When, as it says."""
+    by: str
+    """Who gave it: the subject of its certificate."""
+
+
+class Authority(Protocol):
+    """Whoever gives time stamps."""
+
+    async def token(self, imprint: bytes) -> Token:
+        """Return a token for SHA-256 *imprint*; TransientError if there is none to be had now."""
+
+
+class Stamper:
+    """Stamps single documents, and knows whether it is worth trying."""
+
+    def __init__(
+        self,
+        config: Config,
+        spool: SpoolThread,
+        authority: Authority | None,
+        alarms: Alarms,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Ask nobody yet; *authority* is None where no profile wants time stamps."""
+        self._config = config
+        self._spool = spool
+        self._authority = authority
+        self._alarms = alarms
+        self._clock = clock
+        self._pause = 0.0
+        self._again_at = 0.0
+
+    async def due(self, room: int) -> list[Document]:
+        """Return what is to be done now: whose time is over, and at most *room* others to try.
+
+        While no authority answers that is one document now and then.
+        """
+        found: list[Document] = []
+        if self._pause:
+            found = await self._over()
+            room = 0 if time.monotonic() < self._again_at else min(room, 1)
+        known = {document.id for document in found}
+        tries = await self._spool(Spool.to_stamp, room) if room else []
+        return found + [document for document in tries if document.id not in known]
+
+    def gives_up(self, document: Document) -> bool:
+        """Return whether *document* goes on without the token: its time is over, and none answers."""
+        profile = self._config.profiles[document.profile]
+        return bool(
+            self._pause
+            and profile.on_no_timestamp == "deliver"
+            and document.sealed_at
+            and document.sealed_at < self._since(profile)
+        )
+
+    def _since(self, profile: Profile) -> datetime:
+        return self._clock() - timedelta(hours=profile.timestamp_wait_hours)
+
+    async def _over(self) -> list[Document]:
+        """Return those that are delivered without; say how many may not be, and wait on."""
+        found: list[Document] = []
+        held = 0
+        for name, profile in self._config.profiles.items():
+            late = await self._spool(Spool.unstamped_since, name, self._since(profile), BATCH)
+            if profile.on_no_timestamp == "deliver":
+                found += late
+            else:
+                held += len(late)
+        if found:
+            self._alarms.raise_(GIVEN_UP)
+        if held:
+            self._alarms.raise_(OVERDUE, detail=str(held) if held < BATCH else f"{BATCH}+")
+        else:
+            self._alarms.clear(OVERDUE)
+        return found
+
+    async def stamp(self, document: Document) -> Document:
+        """Return *document* STAMPED.
+
+        Raise TransientError if no authority gives a token now: the document is as it was.
+        PermanentError if its own file is not what was committed.
+        """
+        folder = folder_of(self._config.documents, document.id)
+        seal = await asyncio.to_thread(self._seal_of, folder, document)
+        token = await self._token(seal, document)
+        stamped = timestamped.with_token(seal, token.der)
+        part = await asyncio.to_thread(self._restamped, folder, document, stamped)
+        document = await self._spool(Spool.stamp, document, part, "B-T", token.at, self._clock())
+        await asyncio.to_thread(settle, folder, document)
+        return document
+
+    async def _token(self, seal: bytes, document: Document) -> Token:
+        if self._authority is None:
+            raise TransientError(UNAVAILABLE, "no [seal] timestamp_urls")
+        imprint = hashlib.sha256(timestamped.signature_value(seal)).digest()
+        try:
+            token = await self._authority.token(imprint)
+            _fits(timestamped.with_token(seal, token.der), document)
+        except TransientError as exc:
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self._again_at = time.monotonic() + self._pause
+            self._alarms.raise_(exc.code, detail=str(exc.args[0]))
+            raise
+        self._pause = 0.0
+        self._alarms.clear_all(CODES)
+        return token
+
+    def _seal_of(self, folder: Path, document: Document) -> bytes:
+        """Return the CMS in the sealed file, which has to be the file that was committed."""
+        settle(folder, document)
+        hole = _hole(document)
+        seen = gap.look(folder / "sealed.pdf", hole)
+        if seen.whole != document.sealed or seen.size != hole.size:
+            raise PermanentError(OWN_COPY_DAMAGED, "sealed.pdf is not as it was committed")
+        return timestamped.unpadded(gap.contents_of(seen))
+
+    def _restamped(self, folder: Path, document: Document, stamped: bytes) -> Part:
+        """Write the file with *stamped* in its gap, beside the sealed one; return it, read back."""
+        hole = _hole(document)
+        before = gap.look(folder / "sealed.pdf", hole)
+        seen = gap.restamp(folder / "sealed.pdf", hole, stamped, folder / STAMPED)
+        # All but the gap is the same, so pages and signature are what they were; and in the
+        # gap is what was verified.
+        if seen.signed != before.signed or timestamped.unpadded(gap.contents_of(seen)) != stamped:
+            raise PermanentError("seal-invalid", "the stamped file on disk is not the one meant")
+        return gap.part_of(seen)
+
+
+def _fits(stamped: bytes, document: Document) -> None:
+    """Raise `timestamp-too-large` if the gap does not hold *stamped*."""
+    hole = _hole(document)
+    if len(stamped) > (room := (hole.end - hole.start - 2) // 2):
+        raise TransientError(TOO_LARGE, f"{len(stamped)} bytes; there is room for {room}")
+
+
+def _hole(document: Document) -> gap.Gap:
+    if document.gap is None:
+        raise CorruptionError("database-damaged", f"{document.id}: nobody knows where its seal is")
+    return gap.Gap(*document.gap, document.sealed_size)

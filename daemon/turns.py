@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.document import Document, State
@@ -19,21 +20,33 @@ from daemon.errors import TransientError
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from daemon.alarms import Alarms
     from daemon.clockgate import ClockGate
     from daemon.key import Key
     from daemon.sealer import Sealer
     from daemon.spool import SpoolThread
+    from daemon.stamping import Stamper
 
 AT_ONCE = 4
 """Documents in work: one in a page worker, one at the token, one at the disk, one to spare."""
+STAMPS = 2
+"""So many of them wait for a time-stamp authority."""
 BATCH = 64
 """So many are asked of the spool at once."""
 NAMELESS = "documents-without-operator"
 IDLE_SECONDS = 5.0
 """The stage looks at least this often, whatever it was or was not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    task: asyncio.Task[None]
+    until: float
+    """By our monotonic clock: later than that the stage is silent."""
+    stamps: bool
+    """It waits for a time-stamp authority."""
 
 
 class Turns:
@@ -46,6 +59,7 @@ class Turns:
         key: Key,
         alarms: Alarms,
         gate: ClockGate,
+        stamper: Stamper,
     ) -> None:
         """Nothing runs yet."""
         self._spool = spool
@@ -53,8 +67,9 @@ class Turns:
         self._key = key
         self._alarms = alarms
         self._gate = gate
+        self._stamper = stamper
         self._wake = asyncio.Event()
-        self._running: dict[str, tuple[asyncio.Task[None], float]] = {}
+        self._running: dict[str, _Running] = {}
         self._paused_until = 0.0
         self.frozen: Callable[[], None] = lambda: None
         """Called when a document is ready to be delivered."""
@@ -77,9 +92,10 @@ class Turns:
                     self.beat()
                 await self._something(idle=not busy)
         finally:
-            for task, _ in self._running.values():
-                task.cancel()
-            await asyncio.gather(*(t for t, _ in self._running.values()), return_exceptions=True)
+            for running in self._running.values():
+                running.task.cancel()
+            tasks = [running.task for running in self._running.values()]
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _turn(self) -> bool:
         """Begin what can be begun; return whether there may be more to do at once."""
@@ -87,12 +103,12 @@ class Turns:
         if time.monotonic() < self._paused_until or not await self._may_seal():
             return bool(self._running)
         await self._tell_of_the_nameless()
-        waiting = [
-            document
-            for state in (State.SEALED, State.CLAIMED)
-            for document in await self._spool(Spool.in_state, state, BATCH)
-            if document.id not in self._running
-        ]
+        found: list[Document] = []
+        for state in (State.STAMPED, State.SEALED, State.CLAIMED):
+            found += await self._spool(Spool.in_state, state, BATCH)
+        # Last, and few: an authority that takes its time holds up no seal.
+        found += await self._stamper.due(max(STAMPS - self._stamps(), 0))
+        waiting = [document for document in found if document.id not in self._running]
         if not waiting and not self._running:
             self._alarms.clear("sealing-paused")
         suspects = [document for document in waiting if document.tries]
@@ -124,12 +140,13 @@ class Turns:
         allowed = 3 * self._sealer.seconds(document) + 600.0
         task = asyncio.create_task(self._one(document), name=f"seal {document.id}")
         task.add_done_callback(lambda _: self._wake.set())
-        self._running[document.id] = (task, time.monotonic() + allowed)
+        self._running[document.id] = _Running(
+            task, time.monotonic() + allowed, stamps=document.stamp == "wanted"
+        )
 
     async def _one(self, document: Document) -> None:
         try:
-            work = self._sealer.seal if document.state is State.CLAIMED else self._sealer.freeze
-            after = await work(document, self._key)
+            after = await self._work_of(document)(document, self._key)
         except TransientError as exc:
             # The token, not the document: the key finds out what it is before the next.
             self._alarms.raise_("sealing-paused", detail=exc.code)
@@ -141,16 +158,27 @@ class Turns:
         elif after.state is State.REFUSED:
             self.refused()
 
+    def _work_of(self, document: Document) -> Callable[[Document, Key], Awaitable[Document]]:
+        if document.state is State.CLAIMED:
+            return self._sealer.seal
+        if document.stamp != "wanted":
+            return self._sealer.freeze
+        gives_up = self._stamper.gives_up(document)
+        return self._sealer.give_up if gives_up else self._sealer.stamp
+
+    def _stamps(self) -> int:
+        return sum(running.stamps for running in self._running.values())
+
     def _reap(self) -> None:
         """Let go of what has ended; what was not foreseen goes up and ends the process."""
-        for document_id, (task, _) in list(self._running.items()):
-            if task.done():
+        for document_id, running in list(self._running.items()):
+            if running.task.done():
                 del self._running[document_id]
-                task.result()
+                running.task.result()
 
     def _in_time(self) -> bool:
         now = time.monotonic()
-        return all(now < until for _, until in self._running.values())
+        return all(now < running.until for running in self._running.values())
 
     async def _may_seal(self) -> bool:
         if await self._gate.check():

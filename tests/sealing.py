@@ -18,6 +18,7 @@ from daemon.magic import extension, identify
 from daemon.sealer import Sealer
 from daemon.service import page_workers
 from daemon.spool import Spool, SpoolThread, open_spool
+from daemon.stamping import Stamper
 from daemon.token import Token
 from daemon.workers import Worker, Workers
 from tests.system.box import CONFIG
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
+    from daemon.stamping import Authority
 
 
 def now() -> datetime:
@@ -78,6 +80,7 @@ async def sealing(
     profile: str = "",
     more: str = "",
     operator: str = "K 17",
+    authority: Authority | None = None,
 ) -> AsyncIterator[Sealing]:
     """Build one in *root*, and take it down.
 
@@ -115,7 +118,8 @@ async def sealing(
     worker = workers[0]
     pages = staff(workers) if staff else Workers([worker])
     box_id = await spool(Spool.box_id)
-    sealer = Sealer(loaded, box_id, spool, pages, now)
+    stamper = Stamper(loaded, spool, authority, alarms, now)
+    sealer = Sealer(loaded, box_id, spool, pages, now, stamper)
     try:
         yield Sealing(loaded, spool, alarms, token, key, worker, sealer)
     finally:

@@ -54,7 +54,7 @@ ROWS = (
     "der",
     "spki",
     "certificate pinfile",
-    "cms",
+    "cms timestamped",
     "transfernote",
     "pages",
     "pages.entries",
@@ -79,14 +79,15 @@ ROWS = (
     "verify",
     "cryptoki",
     "hsm",
-    "template",
+    "notary template",
     # the key, and the stage that seals
     "token",
     "book key",
     "gap manifest",
     "workplace",
     "pagetasks",
-    "sealer",
+    "stamping",
+    "sealer timestamp",
     "turns",
     # the stage that delivers
     "targets",
@@ -126,7 +127,7 @@ ROWS = (
 
 STAGES = (
     ("hotfolder", "intake"),
-    ("sealer", "turns"),
+    ("sealer", "stamping", "turns"),
     ("sync", "lane"),
 )
 """They meet in the spool and nowhere else."""

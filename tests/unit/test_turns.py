@@ -53,6 +53,13 @@ class GoodKey:
         return True
 
 
+class Unstamped:
+    """In the stamper's place: nothing wants a time stamp."""
+
+    async def due(self, _room: int) -> list[Any]:
+        return []
+
+
 class OpenGate:
     """In the clock gate's place: always open."""
 
@@ -61,7 +68,7 @@ class OpenGate:
 
 
 def claimed(number: int, tries: int = 0) -> Any:
-    return SimpleNamespace(id=str(number), state=State.CLAIMED, tries=tries)
+    return SimpleNamespace(id=str(number), state=State.CLAIMED, tries=tries, stamp="")
 
 
 def stage(documents: list[Any]) -> tuple[turns.Turns, SlowSealer]:
@@ -72,6 +79,7 @@ def stage(documents: list[Any]) -> tuple[turns.Turns, SlowSealer]:
         cast("Any", GoodKey()),
         Alarms(now),
         cast("Any", OpenGate()),
+        cast("Any", Unstamped()),
     )
     return made, sealer
 
@@ -135,7 +143,14 @@ def test_a_pause_ends_when_nothing_waits_any_more() -> None:
         alarms = Alarms(now)
         sealer = RefusingSealer()
         shelf, key = cast("Any", Shelf([claimed(1)])), cast("Any", GoodKey())
-        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, cast("Any", OpenGate()))
+        made = turns.Turns(
+            shelf,
+            cast("Any", sealer),
+            key,
+            alarms,
+            cast("Any", OpenGate()),
+            cast("Any", Unstamped()),
+        )
         task = asyncio.create_task(made.run())
         await until(lambda: [alarm.code for alarm in alarms.now()] == ["sealing-paused"])
         await until(lambda: alarms.now() == ())

@@ -1,0 +1,152 @@
+"""Time stamps from authorities on the network (RFC 3161), several of them in order.
+
+    query ──HTTP──▶ authority ──▶ bytes ──▶ worker (notary) ──▶ token, when, by whom
+
+Nothing here reads an answer; what the worker says is compared with what was asked.
+Connections are made from inside only, to addresses that the configuration names.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+from asn1crypto import core, tsp
+
+from daemon import der
+from daemon.document import utc_text, utc_time
+from daemon.errors import PermanentError, TransientError, WorkerDied
+from daemon.stamping import UNAVAILABLE, Token
+from daemon.workers import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+QUERY_TYPE: Final = "application/timestamp-query"
+REPLY_TYPE: Final = "application/timestamp-reply"
+MOST: Final = 1 << 16
+"""An answer is not read beyond this."""
+SECONDS: Final = aiohttp.ClientTimeout(total=20.0, sock_connect=5.0, sock_read=10.0)
+WORKER_SECONDS: Final = 30.0
+LONGEST_REASON: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the worker found in an answer."""
+
+    token: str
+    at: str
+    by: str
+    certificates: tuple[str, ...]
+
+
+class Caller(Protocol):
+    """A Worker running `daemon.notary`."""
+
+    async def call(self, task: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+        """Run a task; see `Worker.call`."""
+
+
+def query(imprint: bytes, nonce: int) -> bytes:
+    """Return a TimeStampReq for a SHA-256 *imprint*; the certificate is asked for, too."""
+    return bytes(
+        tsp.TimeStampReq(
+            {
+                "version": "v1",
+                "message_imprint": {
+                    "hash_algorithm": {"algorithm": "sha256"},
+                    "hashed_message": imprint,
+                },
+                "nonce": core.Integer(nonce),
+                "cert_req": True,
+            }
+        ).dump()
+    )
+
+
+class TimeStamps:
+    """The authorities of one configuration."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        trust: Callable[[], list[bytes]],
+        worker: Caller,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Ask nobody yet; *trust* reads the certificates that authorities have to lead to."""
+        self._urls = urls
+        self._trust = trust
+        self._worker = worker
+        self._clock = clock
+
+    async def token(self, imprint: bytes) -> Token:
+        """Return the first token that one of them gives and that is good, in their order.
+
+        Raise `timestamp-unavailable` with what each of them came to.
+        """
+        came_to = []
+        for url in self._urls:
+            try:
+                return await self._one(url, imprint)
+            except (TransientError, PermanentError) as exc:
+                # The host alone: an address may hold a password.
+                came_to.append(f"{urlsplit(url).hostname}: {exc.args[0]}"[:LONGEST_REASON])
+        raise TransientError(UNAVAILABLE, "; ".join(came_to) or "no [seal] timestamp_urls")
+
+    async def _one(self, url: str, imprint: bytes) -> Token:
+        nonce = secrets.randbits(63) | 1 << 62
+        answer = await _asked(url, query(imprint, nonce))
+        now = self._clock()
+        argument = {
+            "answer": answer.hex(),
+            "imprint": imprint.hex(),
+            "nonce": str(nonce),
+            "trust": [one.hex() for one in self._trust()],
+            "now": utc_text(now),
+        }
+        judged = typed(Judged, await self._worker.call("token", argument, seconds=WORKER_SECONDS))
+        return _plausible(judged, answer, imprint, now)
+
+
+def _plausible(judged: Judged, answer: bytes, imprint: bytes, now: datetime) -> Token:
+    """Return what the worker said, if it can have read it out of *answer* (I10)."""
+    try:
+        token, at = bytes.fromhex(judged.token), utc_time(judged.at)
+        whole = der.first(token).whole == token
+    except ValueError as exc:
+        raise WorkerDied("a time-stamp token that is none") from exc
+    if not whole or token not in answer or imprint not in token:
+        raise WorkerDied("a time-stamp token that was not in the answer")
+    if abs(at - now) > timedelta(hours=1) or not judged.by.isprintable():
+        raise WorkerDied("a time that no authority has given")
+    return Token(der=token, at=at, by=judged.by)
+
+
+async def _asked(url: str, body: bytes) -> bytes:
+    """Return what the authority at *url* answers; TransientError if that is no answer."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=SECONDS) as session,
+            session.post(
+                url, data=body, headers={"Content-Type": QUERY_TYPE}, allow_redirects=False
+            ) as response,
+        ):
+            if response.status != 200:
+                raise TransientError(UNAVAILABLE, f"HTTP {response.status}")
+            if response.content_type != REPLY_TYPE:
+                raise TransientError(UNAVAILABLE, "it answers with something else")
+            answer = await response.content.read(MOST + 1)
+            while len(answer) <= MOST and (more := await response.content.read(MOST)):
+                answer += more
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+        raise TransientError(UNAVAILABLE, type(exc).__name__) from None
+    if len(answer) > MOST:
+        raise TransientError(UNAVAILABLE, "it answers more than a time stamp")
+    return answer
