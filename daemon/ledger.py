@@ -15,13 +15,15 @@ A line is JSON in canonical form (RFC 8785) with exactly these members:
     prev           the hash of the line before; 64 zeros before the first
 
 Its hash is SHA-256 of those bytes. Personal detail is kept apart with its salt,
-so it can be erased while the chain stays valid.
+so it can be erased while the chain stays valid. The lines of a day are a segment,
+which is sealed and archived once the day is over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +31,8 @@ from daemon.errors import CorruptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from daemon.document import Digest
 
 VERSION: Final = 1
 START: Final = "0" * 64
@@ -39,6 +43,10 @@ MEMBERS: Final = frozenset(
 SALT_BYTES: Final = 16
 SAFE_INTEGER: Final = 2**53 - 1
 """RFC 8785 writes numbers as ECMAScript does: larger integers would not survive it."""
+SEGMENT_ID: Final = re.compile(r"ledger-[0-9a-f]{32}-[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""What an archive keeps a segment under: the box and the day."""
+SEGMENT_LINES: Final = "segment.jsonl"
+SEGMENT_SEAL: Final = "segment.p7s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,33 @@ class Line:
 
 
 EMPTY: Final = Head(0, START)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The lines of one day, as they were sealed."""
+
+    day: str
+    """`2026-11-22`, in UTC: the name of its files."""
+    first: int
+    """Its first line's number."""
+    head: Head
+    """Its last line."""
+    digest: Digest
+    size: int
+    seal: Digest
+    """Of the detached CMS over the file's bytes."""
+    seal_size: int
+
+
+def segment_id(box_id: str, day: str) -> str:
+    """Return what a target keeps the segment of *day* under."""
+    return f"ledger-{box_id}-{day}"
+
+
+def is_segment_id(text: str) -> bool:
+    """Return whether *text* is one that `segment_id` makes."""
+    return SEGMENT_ID.fullmatch(text) is not None
 
 
 def canonical(value: object) -> str:

@@ -124,6 +124,28 @@ def _first(db: sqlite_utils.Database) -> None:
         not_null={"line", "hash"},
     )
     db.table("personal").create({"seq": int, "salt": bytes, "content": str}, pk="seq")
+    # The ledger's days that were sealed, and where each was sent.
+    db.table("segment").create(
+        {
+            "day": str,
+            "first": int,
+            "last": int,
+            "hash": str,
+            "digest": str,
+            "size": int,
+            "seal": str,
+            "seal_size": int,
+            "sealed_at": str,
+        },
+        pk="day",
+        not_null={"first", "last", "hash", "digest", "size", "seal", "seal_size"},
+    )
+    db.table("segment_delivery").create(
+        {"day": str, "target": str, "state": str, "receipts": str, "changed_at": str},
+        pk=("day", "target"),
+        not_null={"state", "receipts"},
+        foreign_keys=[("day", "segment", "day")],
+    )
     db.table("login").create(
         {"serial": str, "unresolved": int, "rejected": int, "permitted": int}, pk="serial"
     )

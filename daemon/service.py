@@ -38,6 +38,7 @@ from daemon.notify import Beats, Systemd
 from daemon.parts import Parts
 from daemon.records import journal
 from daemon.sealer import Sealer
+from daemon.segments import SegmentsStage
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.sync import Sync
@@ -166,7 +167,8 @@ class Service:
         sealer = Sealer(config, box_id, spool, pages, now, stamper)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
-        parts.sync = self._sync(spool)
+        targets = self._targets()
+        parts.sync = Sync(spool, config.documents, targets, self._alarms, now)
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
             for section in config.hotfolders
@@ -175,6 +177,12 @@ class Service:
         commands = Commands(config, spool, parts, lookout, now)
         stages = self._connected(parts.turns, parts.sync, parts.intakes)
         stages.append(("ledger", self._export(spool, parts)))
+        segments = SegmentsStage(
+            config.state_dir / "ledger",
+            *(spool, key, targets, self._alarms, now, parts.turns.may_seal),
+        )
+        segments.beat = self._beats.of("segments")
+        stages.append(("segments", segments.run()))
         try:
             await self._together(parts, lookout, box_id, commands.table(), stages)
         finally:
@@ -325,12 +333,11 @@ class Service:
         chain = Path(section.timestamp_chain)
         return TimeStamps(section.timestamp_urls, lambda: certificate.load_pem(chain), worker, now)
 
-    def _sync(self, spool: SpoolThread) -> Sync:
-        targets = {
+    def _targets(self) -> Mapping[str, FolderTarget]:
+        return {
             section.name: FolderTarget(section.name, section.role, Path(section.path), now)
             for section in self._config.targets
         }
-        return Sync(spool, self._config.documents, targets, self._alarms, now)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from daemon import schema
+from daemon import ledger, schema
+from daemon.document import utc_text
 from daemon.errors import CorruptionError
 from daemon.records import moves
 from daemon.records.clocks import Clocks
@@ -31,10 +32,11 @@ from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
-from daemon.records.journal import Journal
+from daemon.records.journal import LINES, Journal, files
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
 from daemon.records.reader import open_reader
+from daemon.records.segments import Segments
 from daemon.records.stamps import Stamps
 from daemon.records.twins import Twins
 
@@ -50,7 +52,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operators, Stamps, Twins):
+class Spool(
+    Documents,
+    Descriptions,
+    Deliveries,
+    Copies,
+    Logbook,
+    Clocks,
+    Operators,
+    Segments,
+    Stamps,
+    Twins,
+):
     """spool.db and the ledger's files. Lives on one thread: see `SpoolThread`."""
 
     def __init__(self, state_dir: Path, *, new: bool = False) -> None:
@@ -76,7 +89,9 @@ class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operat
         try:
             schema.migrate(db)
             super().__init__(db, _box_id(db))
-            self._journal = Journal(state_dir / "ledger", db)
+            self._ledger = state_dir / "ledger"
+            self._journal = Journal(self._ledger, db)
+            self._finish_erasing()
         except BaseException as exc:
             db.close()
             if isinstance(exc, sqlite3.DatabaseError):
@@ -120,6 +135,63 @@ class Spool(Documents, Descriptions, Deliveries, Copies, Logbook, Clocks, Operat
     def export_ledger(self) -> int:
         """Bring the ledger's files up to the database, fsynced; return how many lines that were."""
         return self._journal.export()
+
+    def newest_day(self) -> str:
+        """Return the newest day in the ledger's files; those before it are over."""
+        return self._journal.day
+
+    def end_day(self, now: datetime) -> None:
+        """Let the newest day in the files be over, if *now* is later: it never changes again."""
+        self.export_ledger()
+        if "" < self._journal.day < utc_text(now)[:10]:
+            self.note("day-end", {"day": self._journal.day}, None, now)
+            self.export_ledger()
+
+    def next_segment(self) -> tuple[Path, ledger.Head] | None:
+        """Return the file of the oldest day that is over and not sealed, and what it follows."""
+        before = self.last_segment()
+        for path in files(self._ledger):
+            day = path.name.removesuffix(LINES)
+            if day < self._journal.day and (before is None or day > before.day):
+                return path, before.head if before else ledger.EMPTY
+        return None
+
+    def erase_personal(self, which: str | range, now: datetime) -> int:
+        """Erase the personal details of a document's lines, or of a range of lines.
+
+        Return of how many lines. The chain stays valid: each line holds only a salted
+        hash. What was erased is gone from the database's file and from the ledger's.
+        """
+        condition, values = (
+            ("seq IN (SELECT seq FROM ledger WHERE document = ?)", [which])
+            if isinstance(which, str)
+            else ("seq >= ? AND seq < ?", [which.start, which.stop])
+        )
+        self.export_ledger()
+        # Else SQLite leaves the bytes of deleted rows where they were.
+        self._db.execute("PRAGMA secure_delete = ON")
+        with self._step(now) as step:
+            erased = [
+                seq
+                for (seq,) in step.db.execute(
+                    f"SELECT seq FROM personal WHERE {condition} ORDER BY seq",  # noqa: S608
+                    values,
+                )
+            ]
+            step.db.execute(f"DELETE FROM personal WHERE {condition}", values)  # noqa: S608
+            step.db.execute("INSERT OR REPLACE INTO meta VALUES ('erasing', '1')")
+            document = which if isinstance(which, str) else ""
+            step.line(document, "personal-erase", {"lines": erased})
+        self._finish_erasing()
+        return len(erased)
+
+    def _finish_erasing(self) -> None:
+        """Take what was erased out of the files as well; a start goes on with it."""
+        if self.meta("erasing"):
+            self._journal.drop_erased()
+            # The database's log still holds the rows as they were.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("DELETE FROM meta WHERE key = 'erasing'")
 
     def note(
         self,

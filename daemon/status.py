@@ -142,6 +142,15 @@ class TargetStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedDay:
+    """The newest day of the ledger that is sealed, and its last line."""
+
+    date: str
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The whole at one moment."""
 
@@ -174,6 +183,7 @@ class Snapshot:
     workers_replaced: int
     alarms: tuple[Alarm, ...]
     ledger: ledger.Head
+    ledger_sealed: SealedDay | None
 
 
 def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapshot:
@@ -221,6 +231,7 @@ def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapsh
         workers_replaced=live.workers_replaced,
         alarms=alarms,
         ledger=found.head,
+        ledger_sealed=found.sealed,
     )
 
 
@@ -241,6 +252,7 @@ class _Records:
     oldest_refused: Oldest | None = None
     missing: tuple[ScansMissing, ...] = ()
     head: ledger.Head = ledger.EMPTY
+    sealed: SealedDay | None = None
 
     def delivered(self, state: DeliveryState) -> int:
         return sum(target.deliveries[state] for target in self.targets)
@@ -265,7 +277,14 @@ def _read(reader: Reader, targets: Iterable[TargetState], now: datetime) -> _Rec
             _target(target, counts.get(f"delivery:{target.name}", {}), reader) for target in targets
         ),
         head=reader.head(),
+        sealed=_sealed(reader.last_segment()),
     )
+
+
+def _sealed(found: ledger.Segment | None) -> SealedDay | None:
+    if found is None:
+        return None
+    return SealedDay(date=found.day, seq=found.head.seq, hash=found.head.hash)
 
 
 def _target(target: TargetState, counts: Mapping[str, int], reader: Reader | None) -> TargetStatus:

@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Final
 
 from daemon import durable, lifecycle
 from daemon.document import Delivery, DeliveryState, State, folder_of
-from daemon.errors import PermanentError, TargetDisagrees, TransientError
+from daemon.errors import PermanentError, TransientError
 from daemon.lane import Lane
 from daemon.records import rows
 from daemon.spool import Spool
-from daemon.targets import OWN_COPY_DAMAGED
+from daemon.targets import OWN_COPY_DAMAGED, carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.alarms import Alarms
-    from daemon.document import Part, Receipt
+    from daemon.document import Receipt
     from daemon.lane import TargetFacts
     from daemon.spool import SpoolThread
     from daemon.targets import Target
@@ -88,7 +88,14 @@ async def deliver(
     try:
         await asyncio.to_thread(_check_own, begun, folder)
         receipts = [
-            await _carry(target, f"{begun.document}/{part.file}", part, folder, in_doubt=in_doubt)
+            await carry(
+                target,
+                f"{begun.document}/{part.file}",
+                folder / part.file,
+                part.digest,
+                part.size,
+                in_doubt=in_doubt,
+            )
             for part in begun.parts
         ]
     except TransientError as exc:
@@ -102,16 +109,6 @@ async def deliver(
     await asyncio.to_thread(durable.write, folder / f"receipt-{begun.target}.json", proof)
     await spool(Spool.acknowledge, begun, receipts, clock())
     return Outcome(DeliveryState.DELIVERED)
-
-
-async def _carry(target: Target, key: str, part: Part, folder: Path, *, in_doubt: bool) -> Receipt:
-    """Have one part at the target, and return what the target holds."""
-    receipt = await target.find(key, part.digest, part.size) if in_doubt else None
-    if receipt is None:
-        receipt = await target.put(key, folder / part.file, part.digest, part.size)
-    if (receipt.digest, receipt.size) != (part.digest, part.size):
-        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {key}")
-    return receipt
 
 
 def _begin(spool: Spool, delivery: Delivery, now: datetime) -> Delivery | None:

@@ -100,7 +100,7 @@ class Turns:
     async def _turn(self) -> bool:
         """Begin what can be begun; return whether there may be more to do at once."""
         self._reap()
-        if time.monotonic() < self._paused_until or not await self._may_seal():
+        if time.monotonic() < self._paused_until or not await self.may_seal():
             return bool(self._running)
         await self._tell_of_the_nameless()
         found: list[Document] = []
@@ -180,7 +180,8 @@ class Turns:
         now = time.monotonic()
         return all(now < running.until for running in self._running.values())
 
-    async def _may_seal(self) -> bool:
+    async def may_seal(self) -> bool:
+        """Return whether clock and key allow a seal now; raise or clear the alarms that say why."""
         if await self._gate.check():
             return False
         return await self._key.usable()

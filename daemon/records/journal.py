@@ -2,6 +2,7 @@
 
     ledger/2026-11-22.jsonl            the lines, one per row, fsynced in groups
     ledger/2026-11-22.personal.jsonl   personal details with their salts; 0600, erasable
+    ledger/2026-11-22.p7s              the day's seal, once it is over (records/segments.py)
 
 The database commits first; the files follow with the next group. At start they
 are caught up. A torn last line is ours and is cut off; a file that is ahead of
@@ -42,6 +43,28 @@ class Journal:
         self._db = db
         self._newest, self._seq, self._personal = self._resume()
         self.export()
+
+    @property
+    def day(self) -> str:
+        """The newest day in the files: those before it never change again. "" without any."""
+        return self._newest
+
+    def drop_erased(self) -> None:
+        """Take out of the files what was erased from the database; what is left is durable.
+
+        May be cut off anywhere and repeated: each file is wholly the old or the new one.
+        """
+        known = {seq for (seq,) in self._db.execute("SELECT seq FROM personal")}
+        for path in files(self._folder, PERSONAL):
+            entries = path.read_bytes().splitlines(keepends=True)
+            try:
+                kept = [entry for entry in entries if json.loads(entry)["seq"] in known]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise CorruptionError(
+                    "ledger-damaged", f"{path.name} holds what is no line"
+                ) from None
+            if kept != entries:
+                durable.write(path, b"".join(kept))
 
     def export(self) -> int:
         """Append and fsync every committed line that the files do not have; return how many."""

@@ -257,6 +257,11 @@ class Reader:
         row = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
         return ledger.Head(*row) if row else ledger.EMPTY
 
+    def last_segment(self) -> ledger.Segment | None:
+        """Return the newest day of the ledger that is sealed."""
+        row = self._db.execute("SELECT * FROM segment ORDER BY day DESC LIMIT 1").fetchone()
+        return rows.segment(row) if row else None
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many there are: `document` and `delivery:<target>`, by state."""
         found: dict[str, dict[str, int]] = {}

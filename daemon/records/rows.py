@@ -21,6 +21,7 @@ from daemon.document import (
     utc_text,
     utc_time,
 )
+from daemon.ledger import Head, Segment
 
 if TYPE_CHECKING:
     import sqlite3
@@ -118,6 +119,19 @@ def delivery(row: sqlite3.Row) -> Delivery:
         reason=row["reason"],
         step=row["step"],
         tries=row["tries"],
+    )
+
+
+def segment(row: sqlite3.Row) -> Segment:
+    """Return the segment in *row*."""
+    return Segment(
+        day=row["day"],
+        first=row["first"],
+        head=Head(row["last"], row["hash"]),
+        digest=Digest(row["digest"]),
+        size=row["size"],
+        seal=Digest(row["seal"]),
+        seal_size=row["seal_size"],
     )
 
 

@@ -2,7 +2,8 @@
 
 A delivery has parts, and each part has a key: `<document id>/<file>`. A key names
 the same bytes for ever. Whoever does not know whether a part has arrived asks with
-`find` before anything is sent again (I3).
+`find` before anything is sent again (I3). A day of the ledger is kept in the same way, under
+`ledger-<box id>-<day>/<file>`.
 
 One module here per kind of target; tests/contract/test_targets.py holds each of
 them to these promises.
@@ -13,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from daemon.document import is_id
+from daemon.errors import TargetDisagrees
+from daemon.ledger import is_segment_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +57,22 @@ class Target(Protocol):
         """
 
 
+async def carry(
+    target: Target, key: str, file: Path, digest: Digest, size: int, *, in_doubt: bool
+) -> Receipt:
+    """Have *file* at the target, and return what the target holds; in doubt it is asked first."""
+    receipt = await target.find(key, digest, size) if in_doubt else None
+    if receipt is None:
+        receipt = await target.put(key, file, digest, size)
+    if (receipt.digest, receipt.size) != (digest, size):
+        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {key}")
+    return receipt
+
+
 def split(key: str) -> tuple[str, str]:
-    """Return document id and file name of *key*; a key of another form is a bug of ours."""
+    """Return id and file name of *key*; a key of another form is a bug of ours."""
     document_id, _, file = key.partition("/")
-    if not is_id(document_id) or not file or file.startswith(".") or "/" in file or "\0" in file:
-        raise ValueError("not a key: <document id>/<file>")
+    known = is_id(document_id) or is_segment_id(document_id)
+    if not known or not file or file.startswith(".") or "/" in file or "\0" in file:
+        raise ValueError("not a key: <id>/<file>")
     return document_id, file

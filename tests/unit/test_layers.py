@@ -42,7 +42,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
-        " records.descriptions records.operators records.stamps records.twins"
+        " records.descriptions records.operators records.segments records.stamps records.twins"
     ),
     "spool",
     "clockgate",
@@ -94,6 +94,8 @@ ROWS = (
     "targets.folder",
     "lane",
     "sync",
+    # the stage that seals and archives the ledger
+    "segments",
     # the stage that takes scans in
     "intake",
     "intake.bell intake.origin intake.pairing intake.settle",
@@ -129,6 +131,7 @@ STAGES = (
     ("hotfolder", "intake"),
     ("sealer", "stamping", "turns"),
     ("sync", "lane"),
+    ("segments",),
 )
 """They meet in the spool and nowhere else."""
 

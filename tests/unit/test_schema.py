@@ -34,7 +34,7 @@ def test_an_empty_database_gets_every_table_and_the_number(db: sqlite3.Connectio
 
     assert tables(db) == {
         "meta", "document", "delivery", "ledger", "personal", "login", "tally", "counter", "missing",
-        "shift",
+        "shift", "segment", "segment_delivery",
     }  # fmt: skip
     assert version(db) == schema.VERSION == len(schema.MIGRATIONS)
     assert not db.in_transaction

@@ -1,0 +1,258 @@
+"""Seals each day of the ledger once it is over, and takes it to every archive.
+
+    ledger/2026-11-22.jsonl ──▶ 2026-11-22.p7s ──▶ <archive>/ledger-<box id>-2026-11-22/
+      over: never changes         detached CMS         segment.jsonl, segment.p7s
+                                                    ──▶ 2026-11-22.receipt-<archive>.json
+
+Nothing here is urgent: a token or an archive that is away only delays it, and after
+three days an alarm says so. Each archive has a lane of its own, and none stops another
+or the sealing. A day that cannot be sealed because its lines are not what they were
+stops the days after it, and nothing else: the chain goes through it.
+
+Personal details lie in files of their own, and those stay here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from daemon import cms, durable, ledger, lifecycle
+from daemon.document import Digest, Role, utc_text
+from daemon.errors import CorruptionError, PermanentError, TransientError
+from daemon.records import rows
+from daemon.records.segments import measured
+from daemon.spool import Spool
+from daemon.targets import carry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from daemon.alarms import Alarms
+    from daemon.document import Receipt
+    from daemon.ledger import Segment
+    from daemon.spool import SpoolThread
+    from daemon.targets import Target
+
+log = logging.getLogger("segments")
+
+IDLE_SECONDS: Final = 10.0
+"""So often the stage looks whether a day is over."""
+LATE_AFTER: Final = timedelta(days=3)
+"""So long after its end a day should be in every archive."""
+ALARM: Final = "ledger-not-archived"
+DAMAGE: Final = "ledger-damaged"
+
+
+class SealingKey(Protocol):
+    """The token, logged in, with its certificate."""
+
+    @property
+    def template(self) -> cms.Template:
+        """The CMS that each seal is made from."""
+
+    async def sign(self, attributes: bytes) -> bytes:
+        """Sign; raise TransientError whenever it cannot be done now."""
+
+
+class SegmentsStage:
+    """The stage that seals and archives the ledger."""
+
+    def __init__(
+        self,
+        folder: Path,
+        spool: SpoolThread,
+        key: SealingKey,
+        targets: Mapping[str, Target],
+        alarms: Alarms,
+        clock: Callable[[], datetime],
+        may_seal: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Nothing runs yet; *folder* is `ledger/`, *may_seal* says whether clock and key allow it."""
+        self._folder = folder
+        self._spool = spool
+        self._key = key
+        self._archives = [one for one in targets.values() if one.role is Role.ARCHIVE]
+        self._alarms = alarms
+        self._clock = clock
+        self._may_seal = may_seal
+        self._sealed = {archive.name: asyncio.Event() for archive in self._archives}
+        self._refused: dict[str, str] = {}
+        """By archive: the day that it will not take as it is, and why."""
+        self._damaged = ""
+        self.beat: Callable[[], None] = lambda: None
+        """Called after each look."""
+
+    async def run(self) -> None:
+        """Seal and deliver until cancelled; what is on the way then is asked for by the next start."""
+        tasks = [asyncio.create_task(self._serve(archive)) for archive in self._archives]
+        tasks.append(asyncio.create_task(self._watch()))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- sealing ------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            while await self.seal_next():
+                self.beat()
+            await self.show()
+            self.beat()
+            await asyncio.sleep(IDLE_SECONDS)
+
+    async def seal_next(self) -> bool:
+        """Seal the oldest day that is over; return whether one was sealed."""
+        if await self._due() is None or not await self._may_seal():
+            return False
+        await self._spool(Spool.end_day, self._clock())
+        found = await self._spool(Spool.next_segment)
+        if found is None:
+            return False
+        path, after = found
+        try:
+            await self._seal(path, after)
+        except CorruptionError as exc:
+            self._show_damage(path.stem)
+            log.warning("damaged day=%s code=%s", path.stem, exc.code)
+            return False
+        except (TransientError, PermanentError) as exc:  # the token's doing, never the ledger's
+            log.warning("not-sealed day=%s code=%s", path.stem, exc.code)
+            return False
+        self._show_damage("")
+        for event in self._sealed.values():
+            event.set()
+        return True
+
+    async def _due(self) -> str | None:
+        """Return a day that is to be sealed, by the clock as it is; None without one."""
+        found = await self._spool(Spool.next_segment)
+        if found is not None:
+            return found[0].stem
+        newest = await self._spool(Spool.newest_day)
+        return newest if "" < newest < utc_text(self._clock())[:10] else None
+
+    async def _seal(self, path: Path, after: ledger.Head) -> None:
+        head, digest, size = await asyncio.to_thread(measured, path, after)
+        if not await self._spool(Spool.holds, head):
+            raise CorruptionError(DAMAGE, f"{path.name} is not what the database holds")
+        template = self._key.template
+        content = bytes.fromhex(digest.hex)
+        attributes = cms.detached_attributes(template, content, self._clock())
+        seal = cms.assemble(template, attributes, await self._key.sign(attributes))
+        cms.check(seal, content, template.certificate, template.chain, detached=True)
+        await asyncio.to_thread(durable.write, path.with_suffix(".p7s"), seal)
+        segment = ledger.Segment(
+            day=path.stem,
+            first=after.seq + 1,
+            head=head,
+            digest=digest,
+            size=size,
+            seal=Digest.of(seal),
+            seal_size=len(seal),
+        )
+        certificate = Digest.of(template.certificate)
+        await self._spool(Spool.seal_segment, segment, certificate, self._clock())
+        log.info("sealed day=%s lines=%d", segment.day, head.seq - after.seq)
+
+    def _show_damage(self, day: str) -> None:
+        if self._damaged and self._damaged != day:
+            self._alarms.clear(DAMAGE, self._damaged)
+        if day:
+            self._alarms.raise_("ledger-damaged", day)
+        self._damaged = day
+
+    # -- delivering ---------------------------------------------------------------------
+
+    async def _serve(self, archive: Target) -> None:
+        failures = 0
+        while True:
+            self._sealed[archive.name].clear()
+            failures = 0 if await self.deliver(archive) else failures + 1
+            pause = timedelta(seconds=IDLE_SECONDS)
+            if failures:
+                pause = lifecycle.backoff(failures, random.random())  # noqa: S311 (no secret)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause.total_seconds()):
+                    await self._sealed[archive.name].wait()
+
+    async def deliver(self, archive: Target) -> bool:
+        """Take to *archive* what it has not proven; return whether all of it is there now."""
+        refused = ""
+        for segment in await self._spool(Spool.undelivered, archive.name):
+            try:
+                await self._deliver(archive, segment)
+            except TransientError as exc:
+                log.warning("not-archived target=%s code=%s", archive.name, exc.code)
+                return False
+            except PermanentError as exc:  # a person's; the other days go on
+                log.warning("refused target=%s day=%s code=%s", archive.name, segment.day, exc.code)
+                refused = refused or f"{segment.day} {exc.code}"
+        self._refused[archive.name] = refused
+        return not refused
+
+    async def _deliver(self, archive: Target, segment: Segment) -> None:
+        in_doubt = await self._spool(Spool.begin_segment, segment.day, archive.name, self._clock())
+        name = ledger.segment_id(await self._spool(Spool.box_id), segment.day)
+        # The seal comes last: once it is there, so is what it is about.
+        parts = (
+            (ledger.SEGMENT_LINES, ".jsonl", segment.digest, segment.size),
+            (ledger.SEGMENT_SEAL, ".p7s", segment.seal, segment.seal_size),
+        )
+        receipts = [
+            await carry(
+                archive,
+                f"{name}/{file}",
+                self._folder / (segment.day + ending),
+                digest,
+                size,
+                in_doubt=in_doubt,
+            )
+            for file, ending, digest, size in parts
+        ]
+        proof = self._folder / f"{segment.day}.receipt-{archive.name}.json"
+        await asyncio.to_thread(durable.write, proof, _proof(segment, archive, receipts))
+        await self._spool(
+            Spool.acknowledge_segment, segment.day, archive.name, receipts, self._clock()
+        )
+
+    # -- what people are told -------------------------------------------------------------
+
+    async def show(self) -> None:
+        """Raise or clear the alarm of each archive."""
+        now = self._clock()
+        for archive in self._archives:
+            why = self._refused.get(archive.name, "")
+            oldest = await self._spool(Spool.unarchived_since, archive.name)
+            if not why and oldest is not None and now - _end_of_day(oldest) > LATE_AFTER:
+                why = utc_text(oldest)[:10]
+            if why:
+                self._alarms.raise_("ledger-not-archived", archive.name, why)
+            else:
+                self._alarms.clear(ALARM, archive.name)
+
+
+def _end_of_day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _proof(segment: Segment, archive: Target, receipts: Sequence[Receipt]) -> bytes:
+    proof = {
+        "v": 1,
+        "segment": segment.day,
+        "target": archive.name,
+        "role": archive.role,
+        "receipts": rows.receipts_json(receipts),
+    }
+    return json.dumps(proof, indent=1, sort_keys=True).encode() + b"\n"
