@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ from daemon import __version__, config
 from daemon.codes import CODES
 from daemon.document import utc_time
 from daemon.errors import ConfigError, CorruptionError, DaemonError
+from daemon.ledger import Head
 from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
@@ -194,13 +196,50 @@ def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
     which.add_argument("--waiting", metavar="HOTFOLDER", help="all that wait for it there")
     operator.set_defaults(run=_operator)
     ledger = group("ledger", "The custody ledger.")
-    text = "Follow the chain through the ledger's files and compare it with the database."
-    ledger("verify", text, _ledger_verify)
+    text = (
+        "Follow the chain through the ledger's files and compare it with the database; with PATH, "
+        "check exported segments, their seals and what anchors them, without a configuration."
+    )
+    made = ledger("verify", text, _ledger_verify)
+    _add_exported(made)
+    made.set_defaults(wrong_usage=made.error)
     token = group("hsm", "The token.")
     token("retry-login", "Allow one more try of the PIN after a rejection.", _retry_login)
     clock = group("clock", "The clock.")
     text = "Say that the time of this box is right now, after it has jumped: sealing goes on."
     clock("accept", text, _clock_accept)
+
+
+def _add_exported(made: argparse.ArgumentParser) -> None:
+    """Add what only the check of exported segments needs."""
+    made.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="exported segments, or a folder of them"
+    )
+    made.add_argument(
+        "--certificate",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PEM",
+        help="the seal's certificate, or its authority's; may be repeated",
+    )
+    made.add_argument(
+        "--head",
+        action="append",
+        default=[],
+        type=_head,
+        metavar="SEQ:HASH",
+        help="a head that MQTT has published; may be repeated",
+    )
+    made.add_argument(
+        "--note",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a delivered sealed PDF, note.xml or manifest.json; may be repeated",
+    )
+    made.add_argument("--language", choices=LANGUAGES, help="of the report")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -359,15 +398,67 @@ def _clock_accept(options: argparse.Namespace) -> int:
     return WRONG if accepted["problem"] else GOOD
 
 
+def _head(text: str) -> Head:
+    seq, _, hashed = text.partition(":")
+    if not seq.isdecimal() or not seq.isascii() or not re.fullmatch("[0-9a-f]{64}", hashed):
+        raise argparse.ArgumentTypeError(f"not SEQ:HASH with 64 hexadecimal digits: {text!r}")
+    return Head(int(seq), hashed)
+
+
 def _ledger_verify(options: argparse.Namespace) -> int:
     from daemon.records.journal import compare  # noqa: PLC0415
 
+    if options.paths:
+        return _ledger_audit(options)
+    if options.certificate or options.head or options.note:
+        options.wrong_usage("--certificate, --head and --note go with exported segments (PATH)")
     loaded = config.load(options.config)
     head = compare(loaded.state_dir)
     print(f"The ledger is whole: {head.seq} lines, newest hash {head.hash}")
     if not (loaded.state_dir / "spool.db").exists():
         print("Its files alone were checked: there is no spool.db to compare them with.")
     return GOOD
+
+
+def _ledger_audit(options: argparse.Namespace) -> int:
+    from daemon import audit, auditreport, certificate, verify  # noqa: PLC0415
+    from daemon.sandbox import Sandbox  # noqa: PLC0415
+    from daemon.workers import Worker  # noqa: PLC0415
+
+    if not options.certificate:
+        options.wrong_usage("exported segments are checked against --certificate")
+    trusted = [one for path in options.certificate for one in certificate.load_pem(path)]
+    notes = tuple(str(file.absolute()) for file in options.note if os.path.isfile(file))  # noqa: PTH113
+    places = {
+        str(path.absolute() if path.is_dir() else path.absolute().parent) for path in options.paths
+    }
+
+    async def look() -> audit.Audit:
+        examiner = Worker(
+            "daemon.examine",
+            place=Path("/"),
+            limits=audit.LIMITS,
+            sandbox=Sandbox(read=(*sorted(places), *notes)),
+        )
+        verifier = Worker(
+            "daemon.verify", place=Path("/"), limits=verify.LIMITS, sandbox=Sandbox(read=notes)
+        )
+        try:
+            return await audit.audit(
+                options.paths,
+                trusted,
+                options.head,
+                options.note,
+                examiner=examiner,
+                verifier=verifier,
+            )
+        finally:
+            await examiner.stop()
+            await verifier.stop()
+
+    found = asyncio.run(look())
+    print(auditreport.render(found, options.language or "en"), end="")
+    return DAMAGED if found.damaged else WRONG if found.findings else GOOD
 
 
 def _ask(
