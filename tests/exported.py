@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon import cms
+    from daemon.document import Digest, Receipt
 
 FIRST = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 """The first day; the certificate begins to be valid on the one before."""
@@ -47,6 +48,16 @@ class SoftKey:
         return token_for(self.scheme).sign(attributes)
 
 
+class Archive(FolderTarget):
+    """A folder that remembers what was put there."""
+
+    puts: list[str]
+
+    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
+        self.puts.append(key)
+        return await super().put(key, file, digest, size)
+
+
 @dataclass
 class Here:
     """What a test of the stage holds in its hands."""
@@ -56,7 +67,7 @@ class Here:
     stage: SegmentsStage
     key: SoftKey
     alarms: Alarms
-    archive: FolderTarget
+    archive: Archive
     now: datetime = FIRST
     clock_good: bool = True
 
@@ -88,7 +99,8 @@ async def archiving(root: Path, scheme: str = "ecdsa-sha256") -> AsyncIterator[H
     state = places(root / "state")
     (root / "archive").mkdir(exist_ok=True)
     spool = await open_spool(state, new=not (state / "spool.db").exists())
-    archive = FolderTarget("archive", Role.ARCHIVE, root / "archive")
+    archive = Archive("archive", Role.ARCHIVE, root / "archive")
+    archive.puts = []
     targets = {"archive": archive, "dms": FolderTarget("dms", Role.DMS, root / "dms")}
     alarms = Alarms(lambda: here.now)
     key = SoftKey(scheme)
@@ -104,9 +116,7 @@ async def archiving(root: Path, scheme: str = "ecdsa-sha256") -> AsyncIterator[H
         await spool.close()
 
 
-def run(
-    root: Path, work: Callable[[Here], Awaitable[None]], scheme: str = "ecdsa-sha256"
-) -> None:
+def run(root: Path, work: Callable[[Here], Awaitable[None]], scheme: str = "ecdsa-sha256") -> None:
     """Run *work* with a stage of its own."""
     token_for(scheme)  # runs a loop of its own, once
 
