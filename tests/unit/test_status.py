@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from daemon import status
-from daemon.document import DeliveryEvent, DeliveryState, State
+from daemon.document import DeliveryEvent, DeliveryState, Digest, State
+from daemon.ledger import Head, Segment
 from daemon.records import moves
 from daemon.records.transaction import transaction
 from tests.watched import LIVE, NOW, TRACES, Watched, names_nobody
@@ -200,6 +201,24 @@ def test_the_head_of_the_ledger_goes_along(box: Watched) -> None:
 
     assert box.now().ledger == box.spool.head()
     assert box.now().ledger.seq > 0
+
+
+def test_the_last_sealed_day_of_the_ledger_goes_along(box: Watched) -> None:
+    """The head of a segment: an auditor can ask later for what was published."""
+    assert status.as_json(box.now())["ledger_sealed"] is None
+    segment = Segment(
+        day="2026-11-21",
+        first=1,
+        head=Head(7, "a" * 64),
+        digest=Digest("b" * 64),
+        size=100,
+        seal=Digest("c" * 64),
+        seal_size=10,
+    )
+    box.spool.seal_segment(segment, Digest("d" * 64), NOW)
+
+    told = {"date": "2026-11-21", "seq": 7, "hash": "a" * 64}
+    assert status.as_json(box.now())["ledger_sealed"] == told
 
 
 def test_records_that_cannot_be_read_are_said_to_be_unreadable(box: Watched) -> None:
