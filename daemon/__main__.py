@@ -414,9 +414,9 @@ def _ledger_verify(options: argparse.Namespace) -> int:
         options.wrong_usage("--certificate, --head and --note go with exported segments (PATH)")
     loaded = config.load(options.config)
     head = compare(loaded.state_dir)
-    print(f"The ledger is whole: {head.seq} lines, newest hash {head.hash}")
+    print(_word(loaded, "ledger_whole", n=str(head.seq), hash=head.hash))
     if not (loaded.state_dir / "spool.db").exists():
-        print("Its files alone were checked: there is no spool.db to compare them with.")
+        print(_word(loaded, "ledger_files_only"))
     return GOOD
 
 

@@ -114,7 +114,7 @@ class SegmentsStage:
 
     async def seal_next(self) -> bool:
         """Seal the oldest day that is over; return whether one was sealed."""
-        if await self._due() is None or not await self._may_seal():
+        if not await self._due() or not await self._may_seal():
             return False
         await self._spool(Spool.end_day, self._clock())
         found = await self._spool(Spool.next_segment)
@@ -135,13 +135,10 @@ class SegmentsStage:
             event.set()
         return True
 
-    async def _due(self) -> str | None:
-        """Return a day that is to be sealed, by the clock as it is; None without one."""
-        found = await self._spool(Spool.next_segment)
-        if found is not None:
-            return found[0].stem
-        newest = await self._spool(Spool.newest_day)
-        return newest if "" < newest < utc_text(self._clock())[:10] else None
+    async def _due(self) -> bool:
+        """Return whether there is a day to seal, by the clock as it is."""
+        over = await self._spool(Spool.day_is_over, self._clock())
+        return over or await self._spool(Spool.next_segment) is not None
 
     async def _seal(self, path: Path, after: ledger.Head) -> None:
         head, digest, size = await asyncio.to_thread(measured, path, after)

@@ -32,7 +32,7 @@ from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
-from daemon.records.journal import LINES, Journal, files
+from daemon.records.journal import DAY_END, LINES, Journal, files
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
 from daemon.records.reader import open_reader
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite says where the file itself is wrong; anything else may be only of the moment."""
+
+DAY_ENDED: Final = "day_ended"
+"""The fact by that name: on which day a file of the ledger was closed last."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,15 +139,23 @@ class Spool(
         """Bring the ledger's files up to the database, fsynced; return how many lines that were."""
         return self._journal.export()
 
-    def newest_day(self) -> str:
-        """Return the newest day in the ledger's files; those before it are over."""
-        return self._journal.day
+    def day_is_over(self, now: datetime) -> bool:
+        """Return whether the newest file is to be closed, if *now* can be trusted.
+
+        A clock that was wrong once may have named it after a day to come, perhaps years
+        away: then it is closed once a day as well, and the names run ahead of the days.
+        """
+        newest, today = self._journal.day, utc_text(now)[:10]
+        ahead = newest > today and self.meta(DAY_ENDED) < today
+        return "" < newest < today or ahead
 
     def end_day(self, now: datetime) -> None:
-        """Let the newest day in the files be over, if *now* is later: it never changes again."""
+        """Close the newest file if its day is over: it never changes again."""
         self.export_ledger()
-        if "" < self._journal.day < utc_text(now)[:10]:
-            self.note("day-end", {"day": self._journal.day}, None, now)
+        if self.day_is_over(now):
+            with self._step(now) as step:
+                step.set_meta(DAY_ENDED, step.at[:10])
+                step.line("", DAY_END, {"day": self._journal.day})
             self.export_ledger()
 
     def next_segment(self) -> tuple[Path, ledger.Head] | None:

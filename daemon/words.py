@@ -128,6 +128,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "workers_replaced": ("Ersetzte Hilfsprozesse", "Workers replaced"),
     "running_since": ("Läuft seit", "Running since"),
     "ledger": ("Beweiskette", "Ledger"),
+    "ledger_whole": (
+        "Die Beweiskette ist vollständig: {n} Zeilen, letzter Hash {hash}",
+        "The ledger is whole: {n} lines, newest hash {hash}",
+    ),
+    "ledger_files_only": (
+        "Nur ihre Dateien wurden geprüft: Es ist keine spool.db zum Vergleichen da.",
+        "Its files alone were checked: there is no spool.db to compare them with.",
+    ),
     "ledger_head": ("Zeile {seq}", "line {seq}"),
     # Documents
     "time": ("Zeit", "Time"),

@@ -7,7 +7,9 @@
 The database commits first; the files follow with the next group. At start they
 are caught up. A torn last line is ours and is cut off; a file that is ahead of
 the database, or says something else, is damage: nothing is touched then. Files
-of other names are somebody else's, and no part of the ledger.
+of other names are somebody else's, and no part of the ledger. In the order of their
+names is the order of the lines; a file's name is the day of its lines, or a later
+one where the clock was once wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from daemon import durable, ledger
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 LINES = ".jsonl"
 PERSONAL = ".personal.jsonl"
+DAY_END = "day-end"
+"""The event of a line that begins a new file, whatever its time: see `Spool.end_day`."""
 GROUP = 1000
 """So many lines are read from the database at once."""
 
@@ -70,12 +75,14 @@ class Journal:
         """Append and fsync every committed line that the files do not have; return how many."""
         written = 0
         while rows := self._db.execute(
-            "SELECT seq, at, line, salt, content FROM ledger LEFT JOIN personal USING (seq)"
+            "SELECT seq, at, event, line, salt, content FROM ledger LEFT JOIN personal USING (seq)"
             " WHERE seq > ? ORDER BY seq LIMIT ?",
             [self._seq, GROUP],
         ).fetchall():
             days: dict[str, tuple[list[str], list[str]]] = {}
-            for seq, at, line, salt, content in rows:
+            for seq, at, event, line, salt, content in rows:
+                if event == DAY_END:
+                    self._newest = _next(self._newest)
                 # A clock that went back over midnight must not reopen yesterday's file.
                 self._newest = max(self._newest, at[:10])
                 lines, personal = days.setdefault(self._newest, ([], []))
@@ -136,6 +143,14 @@ class Journal:
                 "ledger-ahead", f"{path.name} has line {seq}, the database has not"
             )
         return seq, row[0]
+
+
+def _next(day: str) -> str:
+    """Return the name of the next day's file, which sorts behind that of *day*."""
+    try:
+        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    except OverflowError:  # the year 9999: nothing sorts behind it
+        return day
 
 
 def files(folder: Path, ending: str = LINES) -> list[Path]:

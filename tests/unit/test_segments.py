@@ -145,6 +145,32 @@ def test_a_clock_that_goes_back_over_midnight_adds_nothing_to_a_sealed_day(tmp_p
     assert [key for key in archived(tmp_path) if "11-23" in key]
 
 
+def test_one_wrong_future_time_does_not_stop_it_for_years(tmp_path: Path) -> None:
+    """The file is named after a day to come; it is closed all the same, once a day."""
+    wrong = FIRST.replace(year=2036)
+
+    async def work(here: Here) -> None:
+        await here.note(1)
+        here.now = wrong
+        await here.note(1)
+        for number in range(3):
+            here.now = FIRST + (number + 1) * DAY
+            await here.note(1)
+            await here.turn()
+            await here.turn()
+        here.now += DAY
+        await here.turn()
+        assert here.alarms.now() == ()
+
+    run(tmp_path, work)
+
+    days = [detail["day"] for detail in events(tmp_path, "segment-seal")]
+    assert days == ["2026-11-23", *(f"2036-11-{n}" for n in (23, 24, 25, 26))]
+    parts = [data for key, data in sorted(archived(tmp_path).items()) if key.endswith(".jsonl")]
+    ledger.verify(line.decode() for data in parts for line in data.splitlines())
+    compare(tmp_path / "state")
+
+
 @pytest.mark.parametrize("what", ["token", "clock", "archive"])
 def test_what_is_away_delays_it_and_after_three_days_an_alarm_says_so(
     tmp_path: Path, what: str
