@@ -37,6 +37,7 @@ OPEN: Final = frozenset(
     {
         "nothing-found",
         "unreadable",
+        "several-boxes",
         "begins-late",
         "seal-missing",
         "head-before",
@@ -232,13 +233,15 @@ def _links(days: Sequence[Day]) -> Iterator[Finding]:
     if not days:
         yield _finding("nothing-found")
         return
+    boxes = dict.fromkeys(day.seen.box_id for day in days)
+    if len(boxes) > 1:  # each has a chain of its own, and they are not told apart here
+        yield _finding("several-boxes", boxes=", ".join(boxes))
+        return
     if days[0].seen.first > 1:
         yield _finding("begins-late", seq=days[0].seen.first)
     for before, after in pairwise(days):
         files = {"file": after.file, "before": before.file}
-        if after.seen.box_id != before.seen.box_id:
-            yield _finding("other-box", **files)
-        elif after.seen.first <= before.seen.last:
+        if after.seen.first <= before.seen.last:
             yield _finding("twice", seq=after.seen.first, **files)
         elif before.seen.broken:
             continue  # that was said, and where its lines end is not known

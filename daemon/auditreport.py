@@ -119,9 +119,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "{file}: Zeile {seq} steht schon in {before}, mit anderem Inhalt der Datei.",
         "{file}: line {seq} stands in {before} already, and the files differ.",
     ),
-    "other-box": (
-        "{file}: von einem anderen Gerät als {before}.",
-        "{file}: of another box than {before}.",
+    "several-boxes": (
+        "Segmente mehrerer Geräte ({boxes}): die eines Geräts angeben (ledger-<Gerät>-*).",
+        "Segments of several boxes ({boxes}): name those of one (ledger-<box>-*).",
     ),
     "head-beyond": (
         (

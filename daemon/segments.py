@@ -124,6 +124,8 @@ class SegmentsStage:
         try:
             await self._seal(path, after)
         except CorruptionError as exc:
+            if exc.code != DAMAGE:  # the database's: that ends the service
+                raise
             self._show_damage(path.stem)
             log.warning("damaged day=%s code=%s", path.stem, exc.code)
             return False

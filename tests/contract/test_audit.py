@@ -131,6 +131,23 @@ def test_the_files_of_the_box_and_single_files_do_as_well(
     assert out.count(said("seal-missing")) == 1
 
 
+def test_the_boxes_that_share_an_archive_are_checked_one_by_one(
+    exported: Exported, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each has a chain of its own: which one is meant has to be said."""
+    first = [day.parent for day in exported.days]
+    second = list(export(tmp_path_factory.mktemp("second"), 1).iterdir())
+    for folder in second:
+        shutil.copytree(folder, exported.archive / folder.name)
+
+    code, out = exported.verify()
+    assert code == 1
+    assert said("several-boxes") in out
+    pem = str(exported.root / "seal.pem")
+    for folders in (first, second):
+        assert main(["ledger", "verify", *map(str, folders), "--certificate", pem]) == 0
+
+
 def deleted(lines: list[str]) -> list[str]:
     return [*lines[:2], *lines[3:]]
 
