@@ -46,6 +46,7 @@ class Sealing:
     key: Key
     worker: Worker
     sealer: Sealer
+    stamper: Stamper
 
     async def claim(self, source: Path) -> Document:
         """Claim a copy of *source*, as the intake would have."""
@@ -80,6 +81,7 @@ async def sealing(
     profile: str = "",
     more: str = "",
     operator: str = "K 17",
+    seal: str = "",
     authority: Authority | None = None,
 ) -> AsyncIterator[Sealing]:
     """Build one in *root*, and take it down.
@@ -102,7 +104,7 @@ async def sealing(
         .replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
         .replace('"K 17"', f'"{operator}"')
     )
-    (root / "scanseal.toml").write_text(text)
+    (root / "scanseal.toml").write_text(text.replace("[seal]\n", f"[seal]\n{seal}"))
     loaded = config.load(root / "scanseal.toml")
     for place in (loaded.documents, loaded.work_in, loaded.work_out, loaded.state_dir / "ledger"):
         place.mkdir(parents=True)
@@ -121,7 +123,7 @@ async def sealing(
     stamper = Stamper(loaded, spool, authority, alarms, now)
     sealer = Sealer(loaded, box_id, spool, pages, now, stamper)
     try:
-        yield Sealing(loaded, spool, alarms, token, key, worker, sealer)
+        yield Sealing(loaded, spool, alarms, token, key, worker, sealer, stamper)
     finally:
         await pages.stop()
         await token.close()

@@ -24,8 +24,10 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -46,6 +48,7 @@ P256_OID: Final = bytes.fromhex("06082a8648ce3d030107")
 
 KeyKind = Literal["rsa3072", "p256"]
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+Issuer = Callable[[PublicKey], tuple[x509.Certificate, x509.Certificate]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,11 @@ def make_token(
     pin: str,
     key: KeyKind = "rsa3072",
     organisation: str = ORGANISATION,
+    issued: Issuer | None = None,
 ) -> TokenFiles:
     """Make token, key, CA and seal certificate in *folder*, which must be empty or missing.
+
+    *issued* returns the root and the seal certificate for the key, if it is not the demo CA's.
 
     PyKCS11 never releases the GIL and SoftHSM reads its configuration once per
     process, so the token is only ever touched by processes that end afterwards.
@@ -126,7 +132,9 @@ def make_token(
     public = serialization.load_der_public_key(bytes.fromhex(spki))
     if not isinstance(public, PublicKey):
         raise TypeError(f"the token made a {type(public).__name__} where {key} was wanted")
-    ca, seal = issue(public, organisation=organisation, now=datetime.now(UTC))
+    if issued is None:
+        issued = partial(issue, organisation=organisation, now=datetime.now(UTC))
+    ca, seal = issued(public)
     der = seal.public_bytes(serialization.Encoding.DER)
     _in_token(files, task="import", pin=pin, certificate=der.hex())
 

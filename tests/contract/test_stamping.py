@@ -1,0 +1,250 @@
+"""Time stamps through the real path: SoftHSM, a real authority, a real worker that reads its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import subprocess
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon import certificate, durable, gap, notary, timestamped
+from daemon.document import Document, State
+from daemon.sandbox import Sandbox
+from daemon.spool import Spool
+from daemon.stamping import STAMPED, settle
+from daemon.timestamp import TimeStamps
+from daemon.workers import Worker
+from tests import certomancer
+from tests.sealing import Sealing, now, sealing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.certomancer import Authority, IssuedFiles
+
+LEVEL = 'level = "B-T"\n'
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IssuedFiles, Authority]]:
+    """A token, and the CA of its certificate with its time-stamp authority running."""
+    files, made = certomancer.token_and_authority(tmp_path_factory.mktemp("pki"))
+    made.start()
+    yield files, made
+    made.stop()
+
+
+@asynccontextmanager
+async def stamping(
+    root: Path, files: IssuedFiles, made: Authority, *urls: str, profile: str = LEVEL
+) -> AsyncIterator[tuple[Sealing, Worker]]:
+    """A sealer whose stamper asks *urls*, or else the authority that runs."""
+    urls = urls or (made.tsa_url,)
+    worker = Worker(
+        "daemon.notary", place=root, limits=notary.LIMITS, sandbox=Sandbox(read=(), apart=())
+    )
+    stamps = TimeStamps(urls, lambda: certificate.load_pem(made.chain), worker, now)
+    seal = f'timestamp_urls = {json.dumps(list(urls))}\ntimestamp_chain = "{made.chain}"\n'
+    try:
+        async with sealing(root, files, profile=profile, seal=seal, authority=stamps) as here:
+            assert await here.key.usable(), here.key.problems
+            yield here, worker
+    finally:
+        await worker.stop()
+
+
+def cms_of(document: Document, folder: Path) -> tuple[bytes, bytes]:
+    """The CMS in the sealed file without its token, and the token."""
+    assert document.gap
+    seen = gap.look(folder / "sealed.pdf", gap.Gap(*document.gap, document.sealed_size))
+    return timestamped.split(timestamped.unpadded(gap.contents_of(seen)))
+
+
+def test_a_sealed_file_gets_its_token_and_every_validator_sees_it(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """SEALED, STAMPED, FROZEN; the bytes around the gap are the ones that were signed."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            document = await here.claim(drawn["brief.pdf"])
+            before = await here.sealer.seal(document, here.key)
+            assert (before.state, before.level, before.stamp) == (State.SEALED, "B-B", "wanted")
+            folder = here.sealer.folder(before)
+            plain = (folder / "sealed.pdf").read_bytes()
+
+            after = await here.sealer.stamp(before, here.key)
+
+            assert (after.state, after.level, after.stamp) == (State.FROZEN, "B-T", "")
+            assert after.stamped_at is not None
+            assert abs(after.stamped_at - now()) < timedelta(minutes=1)
+            stamped = (folder / "sealed.pdf").read_bytes()
+            assert durable.digest_of(folder / "sealed.pdf") == (after.sealed, after.sealed_size)
+            assert not (folder / STAMPED).exists()
+            start, end = after.gap or (0, 0)
+            assert (plain[:start], plain[end:]) == (stamped[:start], stamped[end:])
+            assert plain[start:end] != stamped[start:end]
+            manifest = json.loads((folder / "manifest.json").read_text())
+            assert (manifest["level"], manifest["parts"][1]["sha256"]) == (
+                "B-T",
+                str(after.sealed),
+            )
+            _openssl_agrees(made, *cms_of(after, folder), tmp_path)
+
+    asyncio.run(main())
+
+
+def _openssl_agrees(made: Authority, bare: bytes, token: bytes, place: Path) -> None:
+    """`openssl ts` verifies the token over the signature's value."""
+    (place / "token").write_bytes(token)
+    digest = hashlib.sha256(timestamped.signature_value(bare)).hexdigest()
+    verify = [
+        "openssl",
+        "ts",
+        "-verify",
+        "-digest",
+        digest,
+        "-token_in",
+        "-in",
+        str(place / "token"),
+    ]
+    done = subprocess.run(
+        [*verify, "-CAfile", str(made.root), "-untrusted", str(made.chain)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Verification: OK" in done.stdout + done.stderr, done.stderr
+
+
+def test_while_no_authority_answers_documents_wait_and_are_stamped_when_one_does(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """Sealed at once; nothing is lost, nothing is sent; an alarm, which goes by itself."""
+    files, made = issued
+    dead = f"http://127.0.0.1:{certomancer.free_port()}/tsa"
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made, dead) as (here, worker):
+            document = await here.claim(drawn["foto.jpg"])
+            sealed = await here.sealer.seal(document, here.key)
+
+            again = await here.sealer.stamp(sealed, here.key)
+
+            assert (again.state, again.step, again.tries) == (State.SEALED, "", 0)
+            assert [alarm.code for alarm in here.alarms.now()] == ["timestamp-unavailable"]
+            assert "127.0.0.1: ClientConnectorError" in here.alarms.now()[0].detail
+            stamper = here.stamper
+            assert await stamper.due(2) == []  # not again at once
+            stamper._authority = TimeStamps(
+                (dead, made.tsa_url), lambda: certificate.load_pem(made.chain), worker, now
+            )
+            sealed = await here.spool(Spool.document, sealed.id)
+            done = await here.sealer.stamp(sealed, here.key)
+            assert (done.state, done.level) == (State.FROZEN, "B-T")
+            assert here.alarms.now() == ()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("policy", ["deliver", "hold"])
+def test_a_document_that_waited_too_long_is_delivered_or_held(
+    tmp_path: Path,
+    issued: tuple[IssuedFiles, Authority],
+    drawn: dict[str, Path],
+    policy: str,
+) -> None:
+    """By its profile: as B-B with a remark, or not at all; either way somebody is told."""
+    files, made = issued
+    dead = f"http://127.0.0.1:{certomancer.free_port()}/tsa"
+    profile = f'{LEVEL}on_no_timestamp = "{policy}"\ntimestamp_wait_hours = 1\n'
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made, dead, profile=profile) as (here, _):
+            document = await here.claim(drawn["foto.jpg"])
+            sealed = await here.sealer.seal(document, here.key)
+            sealed = await here.sealer.stamp(sealed, here.key)
+            stamper = here.stamper
+            assert not stamper.gives_up(sealed)
+            stamper._clock = lambda: now() + timedelta(hours=2)
+
+            due = await stamper.due(2)
+
+            codes = {alarm.code for alarm in here.alarms.now()} - {"timestamp-unavailable"}
+            if policy == "hold":
+                assert (due, codes) == ([], {"timestamp-overdue"})
+                assert not stamper.gives_up(sealed)
+                return
+            assert ([one.id for one in due], codes) == ([sealed.id], {"timestamp-given-up"})
+            assert stamper.gives_up(sealed)
+            done = await here.sealer.give_up(sealed, here.key)
+            assert (done.state, done.level, done.stamp) == (State.FROZEN, "B-B", "given-up")
+            assert "level-not-reached" in done.findings
+            manifest = json.loads((here.sealer.folder(done) / "manifest.json").read_text())
+            assert manifest["level"] == "B-B"
+            assert "level-not-reached" in manifest["findings"]
+            line = json.loads((await here.spool(Spool.lines, done.id))[-1])
+            assert (line["event"], line["detail"]["level"]) == ("freeze", "given-up")
+
+    asyncio.run(main())
+
+
+def test_a_crash_around_the_commit_leaves_the_committed_file(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """Before it the new file is nobody's and goes; after it, it is found under its digest."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            document = await here.claim(drawn["foto.jpg"])
+            sealed = await here.sealer.seal(document, here.key)
+            folder = here.sealer.folder(sealed)
+            (folder / STAMPED).write_bytes(b"half of one")
+            settle(folder, sealed)
+            assert not (folder / STAMPED).exists()
+            plain = (folder / "sealed.pdf").read_bytes()
+            done = await here.sealer.stamp(sealed, here.key)
+            # As if the rename had not happened yet.
+            stamped = (folder / "sealed.pdf").read_bytes()
+            (folder / STAMPED).write_bytes(stamped)
+            (folder / "sealed.pdf").write_bytes(plain)
+            settle(folder, done)
+            assert (folder / "sealed.pdf").read_bytes() == stamped
+            assert not (folder / STAMPED).exists()
+            # It had happened, and something else lies there.
+            (folder / STAMPED).write_bytes(plain)
+            settle(folder, done)
+            assert (folder / "sealed.pdf").read_bytes() == stamped
+            assert not (folder / STAMPED).exists()
+
+    asyncio.run(main())
+
+
+def test_a_sealed_file_that_was_changed_is_held_and_not_stamped(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """A token for it would say that it was so at that time."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            document = await here.claim(drawn["foto.jpg"])
+            sealed = await here.sealer.seal(document, here.key)
+            path = here.sealer.folder(sealed) / "sealed.pdf"
+            held = bytearray(path.read_bytes())
+            held[len(held) // 2] ^= 1
+            path.write_bytes(held)
+
+            held_back = await here.sealer.stamp(sealed, here.key)
+
+            assert (held_back.state, held_back.code) == (State.HELD, "own-copy-damaged")
+
+    asyncio.run(main())
