@@ -23,19 +23,25 @@ if TYPE_CHECKING:
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-DIGEST: Final = "sha256"
-DIGEST_BYTES: Final = 32
-"""Length of the digest, and of the salt where there is one."""
-CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
-"""NSS and Adobe call seals on brainpool curves invalid, so those are not offered."""
-MIN_RSA_BITS: Final = 2048
+DIGESTS: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""The digests of `[seal] digest` with their length in bytes: of the salt, too, where there is one."""
+CURVES: Final = (
+    *("secp256r1", "secp384r1", "secp521r1"),
+    *("brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"),
+)
+"""What speaks against some of them is in cryptopolicy.py: it is said, and no reason to refuse."""
+MIN_RSA_BITS: Final = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
-    """A way to sign, as a CMS names it; the digest is always SHA-256."""
+    """A way to sign, as a CMS names it."""
 
     name: str
+    """Family and digest: `rsa-pss-sha256`."""
+    digest: str
+    """The digest over the file and over the signed attributes, as hashlib has it."""
+    digest_bytes: int
     digest_algorithm: bytes
     """The AlgorithmIdentifier of the digest, in DER."""
     signature_algorithm: bytes
@@ -48,24 +54,28 @@ def signature_mechanism(name: str) -> algos.SignedDigestAlgorithm:
     PSS parameters are written out: pyHanko's own choice is the longest salt that
     is possible, which the token's mechanism does not make.
     """
-    if name == "rsa-pss-sha256":
+    family, _, digest = name.rpartition("-")
+    if family == "rsa-pss":
         parameters = {
-            "hash_algorithm": {"algorithm": DIGEST},
-            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": DIGEST}},
-            "salt_length": DIGEST_BYTES,
+            "hash_algorithm": {"algorithm": digest},
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": digest}},
+            "salt_length": DIGESTS[digest],
         }
         return algos.SignedDigestAlgorithm({"algorithm": "rsassa_pss", "parameters": parameters})
-    names = {"rsa-pkcs1v15-sha256": "sha256_rsa", "ecdsa-sha256": "sha256_ecdsa"}
-    return algos.SignedDigestAlgorithm({"algorithm": names[name]})
+    kinds = {"rsa-pkcs1v15": "rsa", "ecdsa": "ecdsa"}
+    return algos.SignedDigestAlgorithm({"algorithm": f"{digest}_{kinds[family]}"})
 
 
 SCHEMES: Final = {
     name: Scheme(
         name=name,
-        digest_algorithm=algos.DigestAlgorithm({"algorithm": DIGEST}).dump(),
+        digest=digest,
+        digest_bytes=size,
+        digest_algorithm=algos.DigestAlgorithm({"algorithm": digest}).dump(),
         signature_algorithm=signature_mechanism(name).dump(),
     )
-    for name in ("rsa-pss-sha256", "rsa-pkcs1v15-sha256", "ecdsa-sha256")
+    for digest, size in DIGESTS.items()
+    for name in (f"rsa-pss-{digest}", f"rsa-pkcs1v15-{digest}", f"ecdsa-{digest}")
 }
 
 
@@ -151,13 +161,14 @@ def load(certificate: bytes) -> x509.Certificate:
         raise TransientError("certificate-unreadable", "this is no certificate in DER") from exc
 
 
-def scheme_for(certificate: bytes, *, rsa_padding: str = "pss") -> str:
+def scheme_for(certificate: bytes, *, rsa_padding: str = "pss", digest: str = "sha256") -> str:
     """Return the name of the scheme for a certificate's key, or raise `certificate-key`.
 
     *rsa_padding* is the configuration's `padding`: pss or pkcs1v15.
     """
     is_rsa = isinstance(public_key(certificate), rsa.RSAPublicKey)
-    return fitting(f"rsa-{rsa_padding}-sha256" if is_rsa else "ecdsa-sha256", certificate).name
+    family = f"rsa-{rsa_padding}" if is_rsa else "ecdsa"
+    return fitting(f"{family}-{digest}", certificate).name
 
 
 def fitting(name: str, certificate: bytes) -> Scheme:

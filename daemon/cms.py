@@ -34,7 +34,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from daemon import der
 from daemon.certificate import (
-    DIGEST_BYTES,
     SCHEMES,
     PublicKey,
     Scheme,
@@ -55,6 +54,7 @@ MESSAGE_DIGEST: Final = core.ObjectIdentifier("1.2.840.113549.1.9.4").dump()
 SIGNING_TIME: Final = core.ObjectIdentifier("1.2.840.113549.1.9.5").dump()
 SIGNING_CERTIFICATE: Final = core.ObjectIdentifier("1.2.840.113549.1.9.16.2.47").dump()
 NO_CONTENT: Final = der.tlv(der.SEQUENCE, DATA)
+HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 BY_ALGORITHMS: Final = {(s.digest_algorithm, s.signature_algorithm): s for s in SCHEMES.values()}
 
 
@@ -85,7 +85,7 @@ class Template:
         scheme = fitting(self.scheme, self.certificate)
         try:
             parts = _parts(self.cms)
-            _compare(parts, scheme, bytes(DIGEST_BYTES), self.certificate)
+            _compare(parts, scheme, bytes(scheme.digest_bytes), self.certificate)
         except PermanentError as exc:
             raise TransientError("template-invalid", f"the CMS template: {exc.args[0]}") from exc
         if list(parts.certificates) != sorted({*parts.certificates, self.certificate}):
@@ -107,14 +107,19 @@ class Template:
             object.__setattr__(self, name, value)
         # In DER an ECDSA signature is at most nine bytes longer than its two numbers.
         longest = bytes(signature_bytes(public_key(self.certificate)) + 9)
-        attributes = signed_attributes(self, bytes(DIGEST_BYTES))
+        attributes = signed_attributes(self, bytes(scheme.digest_bytes))
         object.__setattr__(self, "max_bytes", len(_assembled(self, attributes, longest)))
+
+    @property
+    def digest(self) -> str:
+        """The digest that is made of the file, as hashlib names it."""
+        return SCHEMES[self.scheme].digest
 
 
 def signed_attributes(template: Template, digest: bytes) -> bytes:
     """Return what the token signs for a PDF: the SET OF signed attributes, in DER.
 
-    *digest* is the SHA-256 of all bytes of the file but the gap.
+    *digest* is the template's digest of all bytes of the file but the gap.
     """
     return _attribute_set(template, digest)
 
@@ -139,7 +144,7 @@ def assemble(template: Template, attributes: bytes, signature: bytes) -> bytes:
     expected = signature_bytes(_identity(template.certificate).public_key)
     if len(signature) != expected:
         _invalid(f"the token gave a signature of {len(signature)} bytes, not of {expected}")
-    if template.scheme == "ecdsa-sha256":
+    if template.scheme.startswith("ecdsa-"):
         signature = ecdsa_der(signature)
     return _assembled(template, attributes, signature)
 
@@ -194,8 +199,8 @@ def _attribute(kind: bytes, value: bytes) -> bytes:
 
 
 def _attribute_set(template: Template, digest: bytes, *more: bytes) -> bytes:
-    if len(digest) != DIGEST_BYTES:
-        _invalid(f"a digest of {len(digest)} bytes is not one of SHA-256")
+    if len(digest) != SCHEMES[template.scheme].digest_bytes:
+        _invalid(f"a digest of {len(digest)} bytes is not one of {template.digest}")
     about = _attribute(MESSAGE_DIGEST, der.tlv(der.OCTET_STRING, digest))
     return der.tlv(der.SET, *sorted((*template.constant, about, *more)))
 
@@ -316,6 +321,9 @@ def _compare(
         _invalid("its signed attributes are not the ones we write")
     if parts.attributes[CONTENT_TYPE] != DATA:
         _invalid("it is not about data")
+    # Of a length that tells: the three digests that we use differ in it.
+    if len(digest) != scheme.digest_bytes:
+        _invalid("it was made with another digest algorithm")
     if parts.attributes[MESSAGE_DIGEST] != der.tlv(der.OCTET_STRING, digest):
         _invalid("it was made for another digest")
     if parts.attributes[SIGNING_CERTIFICATE] != identity.reference:
@@ -323,12 +331,14 @@ def _compare(
 
 
 def _verify(scheme: Scheme, key: PublicKey, signature: bytes, data: bytes) -> None:
-    algorithm = hashes.SHA256()
-    if isinstance(key, ec.EllipticCurvePublicKey) and scheme.name == "ecdsa-sha256":
+    algorithm = HASHES[scheme.digest]
+    family = scheme.name.removesuffix(f"-{scheme.digest}")
+    if isinstance(key, ec.EllipticCurvePublicKey) and family == "ecdsa":
         key.verify(signature, data, ec.ECDSA(algorithm))
-    elif isinstance(key, rsa.RSAPublicKey) and scheme.name == "rsa-pss-sha256":
-        key.verify(signature, data, padding.PSS(padding.MGF1(algorithm), DIGEST_BYTES), algorithm)
-    elif isinstance(key, rsa.RSAPublicKey) and scheme.name == "rsa-pkcs1v15-sha256":
+    elif isinstance(key, rsa.RSAPublicKey) and family == "rsa-pss":
+        salted = padding.PSS(padding.MGF1(algorithm), scheme.digest_bytes)
+        key.verify(signature, data, salted, algorithm)
+    elif isinstance(key, rsa.RSAPublicKey) and family == "rsa-pkcs1v15":
         key.verify(signature, data, padding.PKCS1v15(), algorithm)
     else:
         _invalid("its algorithm does not belong to the certificate's key")

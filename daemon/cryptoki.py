@@ -30,10 +30,20 @@ if TYPE_CHECKING:
 MOST_CERTIFICATES: Final = 20
 SIGNATURE_ROOM: Final = 1024
 """Bytes for a signature, given at once: RSA with 8192 bits. Saves the call that asks the size."""
+DIGEST_INFOS: Final[Mapping[str, str]] = {
+    "sha256": "3031300d060960864801650304020105000420",
+    "sha384": "3041300d060960864801650304020205000430",
+    "sha512": "3051300d060960864801650304020305000440",
+}
+"""What stands before each digest in a DigestInfo (RFC 8017, 9.2, note 1)."""
 SCHEMES: Final[Mapping[str, tuple[str, str]]] = {
-    "rsa-pss-sha256": ("CKM_RSA_PKCS_PSS", "CKM_SHA256_RSA_PKCS_PSS"),
-    "rsa-pkcs1v15-sha256": ("CKM_RSA_PKCS", "CKM_SHA256_RSA_PKCS"),
-    "ecdsa": ("CKM_ECDSA", "CKM_ECDSA_SHA256"),
+    name: pair
+    for digest in DIGEST_INFOS
+    for name, pair in {
+        f"rsa-pss-{digest}": ("CKM_RSA_PKCS_PSS", f"CKM_{digest.upper()}_RSA_PKCS_PSS"),
+        f"rsa-pkcs1v15-{digest}": ("CKM_RSA_PKCS", f"CKM_{digest.upper()}_RSA_PKCS"),
+        f"ecdsa-{digest}": ("CKM_ECDSA", f"CKM_ECDSA_{digest.upper()}"),
+    }.items()
 }
 """The mechanism that signs a digest, and the one that also makes it."""
 
@@ -147,6 +157,7 @@ class Inside:
         self._pin_file = ""
         self._key: Any = None
         self._kind = -1
+        self._bits = 0
         self._always = False
         self._mechanisms: tuple[str, ...] = ()
 
@@ -227,6 +238,7 @@ class Inside:
         else:
             raise PermanentError("key-unusable", f"key type {kind!r} is neither RSA nor EC")
         self._key, self._kind, self._always = key, kind, bool(always)
+        self._bits = facts.bits
         return asdict(facts)
 
     def probe(self, _: Mapping[str, str]) -> dict[str, Any]:
@@ -254,10 +266,17 @@ class Inside:
         if name is None:
             raise PermanentError("mechanism-missing", f"neither {plain} nor {combined}")
         message = bytes.fromhex(argument["digest" if name == plain else "data"])
+        digest = scheme.rpartition("-")[2]
         if name == "CKM_RSA_PKCS":  # pads only: the DigestInfo is ours to make
-            message = bytes.fromhex("3031300d060960864801650304020105000420") + message
-        if scheme == "rsa-pss-sha256":
-            pss = (p11.CKM_SHA256, p11.CKG_MGF1_SHA256, 32)
+            message = bytes.fromhex(DIGEST_INFOS[digest]) + message
+        if name == "CKM_ECDSA":
+            # FIPS 186-5, 6.4.1: of a longer digest the leftmost bits count. Tokens are of
+            # several minds about who leaves the others off.
+            message = message[: (self._bits + 7) // 8]
+        if scheme.startswith("rsa-pss-"):
+            made, mask = f"CKM_{digest.upper()}", f"CKG_MGF1_{digest.upper()}"
+            salt = len(bytes.fromhex(argument["digest"]))
+            pss = (getattr(p11, made), getattr(p11, mask), salt)
             mechanism = p11.RSA_PSS_Mechanism(p11.CKM[name], *pss)
         else:
             mechanism = p11.Mechanism(p11.CKM[name])

@@ -48,18 +48,23 @@ class Seen:
 
     whole: Digest
     signed: bytes
-    """SHA-256 of all but the gap."""
+    """The digest of all but the gap, of the algorithm that was asked for."""
     gap: bytes
     size: int
 
 
-def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
-    """Read *path* once, from start to end; with *whole* the digest of all bytes is made too."""
+def look(path: Path, gap: Gap, algorithm: str = "sha256", *, whole: bool = True) -> Seen:
+    """Read *path* once, from start to end; with *whole* the SHA-256 of all bytes is made too.
+
+    *algorithm* is the digest of what is signed, as hashlib names it.
+    """
     if not (0 < gap.start < gap.end - 1 and gap.end < gap.size and gap.end - gap.start <= MOST):
         raise PermanentError("seal-invalid", "there can be no gap where the worker says")
-    signed, held, position = hashlib.sha256(), b"", 0
-    # Up to the gap both digests are of the same bytes: they are read and hashed once.
-    entire = None
+    signed, held, position = hashlib.new(algorithm), b"", 0
+    # Up to the gap both digests are of the same bytes: they are read and hashed once, if they
+    # are of the same kind.
+    alike = algorithm == "sha256"
+    entire = hashlib.sha256() if whole and not alike else None
     with durable.opened(path) as file:
         for until, inside in ((gap.start, False), (gap.end, True), (None, False)):
             while piece := file.read(CHUNK if until is None else min(CHUNK, until - position)):
@@ -70,15 +75,16 @@ def look(path: Path, gap: Gap, *, whole: bool = True) -> Seen:
                     signed.update(piece)
                 if entire is not None:
                     entire.update(piece)
-            if until == gap.start and whole:
+            if until == gap.start and whole and alike:
                 entire = signed.copy()
-    digest = Digest((entire or signed).hexdigest())
-    return Seen(digest, signed.digest(), held, position)
+    if entire is None:
+        entire = signed if alike else hashlib.sha256()
+    return Seen(Digest(entire.hexdigest()), signed.digest(), held, position)
 
 
-def digest_around(path: Path, gap: Gap) -> bytes:
+def digest_around(path: Path, gap: Gap, algorithm: str = "sha256") -> bytes:
     """Return the digest of all bytes of a prepared file but the gap, which has to be empty."""
-    seen = look(path, gap, whole=False)
+    seen = look(path, gap, algorithm, whole=False)
     # 128 random bits stand in it, then zeros: it is ours, and nothing was put into it yet.
     if (
         seen.size != gap.size

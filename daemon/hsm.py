@@ -16,6 +16,7 @@ anything that brings asyncio (9 MB in a process that has no use for it).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -110,10 +111,14 @@ class Hsm:
         await self._call(_Nothing, "probe", {})
 
     async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
-        """Return the token's signature over *digest*, the SHA-256 of *data*; ECDSA as r||s."""
+        """Return the token's signature over *data*, whose SHA-256 is *digest*; ECDSA as r||s.
+
+        Which digest is signed is a part of the *scheme*.
+        """
         if digest != digest.of(data):
             raise ValueError("the digest is not that of the data")
-        argument = {"scheme": scheme, "digest": digest.hex, "data": data.hex()}
+        made = hashlib.new(scheme.rpartition("-")[2], data).hexdigest()
+        argument = {"scheme": scheme, "digest": made, "data": data.hex()}
         return bytes.fromhex((await self._call(_Signature, "sign", argument)).signature)
 
     async def close(self) -> None:

@@ -129,7 +129,10 @@ class Key:
 
     async def _make_template(self) -> None:
         chain = certificates.load_pem(Path(self._config.hsm.chain))
-        scheme = certificates.scheme_for(self._certificate, rsa_padding=self._config.seal.padding)
+        seal = self._config.seal
+        scheme = certificates.scheme_for(
+            self._certificate, rsa_padding=seal.padding, digest=seal.digest
+        )
         worker = Worker("daemon.template", place=self._place, limits=LIMITS)
         try:
             self._template = await fetch_template(worker, self._certificate, chain, scheme)

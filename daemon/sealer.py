@@ -211,14 +211,14 @@ class Sealer:
         ready = await self._ready(document, tasks, place, note, twin)
         prepared = ready.prepared
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
-        digest = await asyncio.to_thread(place.digest_output, hole)
+        digest = await asyncio.to_thread(place.digest_output, hole, template.digest)
         attributes = cms.signed_attributes(template, digest)
         seal = cms.assemble(template, attributes, await key.sign(attributes))
         xml = transfernote.as_xml(ready.note)
         await asyncio.to_thread(self._place, document, place, hole, seal, xml)
         sealed = self.folder(document) / "sealed.pdf"
         compare = tasks.compare(ready.note, ready.code)
-        found, seen = await _beside(compare, partial(gap.look, sealed, hole))
+        found, seen = await _beside(compare, partial(gap.look, sealed, hole, template.digest))
         gap.agree(seen, hole, found.byte_range, found.contents)
         # Both: what is in the file is a good seal, and it is the one that was made.
         cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
@@ -393,9 +393,9 @@ class Sealer:
         head = await self._spool(Spool.head)
         parts = manifests.sealed_parts(document)
         manifest = manifests.manifest(self._config, self._box_id, document, parts, head)
-        digest = hashlib.sha256(manifest).digest()
         try:
             template = key.template
+            digest = hashlib.new(template.digest, manifest).digest()
             attributes = cms.detached_attributes(template, digest, self._clock())
             seal = cms.assemble(template, attributes, await key.sign(attributes))
             cms.check(seal, digest, template.certificate, template.chain, detached=True)

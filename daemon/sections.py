@@ -232,8 +232,8 @@ class HsmSection:
 class Seal:
     """How the seal is made."""
 
-    digest: str = later("sha256")
-    padding: str = later("pss")
+    digest: str = choice("sha256", "sha384", "sha512")
+    padding: str = choice("pss", "pkcs1v15")
     permissions: int = later(1)
     timestamp_urls: tuple[str, ...] = ()
     timestamp_chain: str = ""

@@ -316,8 +316,13 @@ class Service:
             timeout_seconds=section.timeout_seconds,
         )
         worker = hsm.hsm_worker(self._config.state_dir / "work", self._vendor)
+        seal = self._config.seal
         return Token(
-            hsm.Hsm(worker, settings), Book(spool), padding=self._config.seal.padding, now=now
+            hsm.Hsm(worker, settings),
+            Book(spool),
+            padding=seal.padding,
+            digest=seal.digest,
+            now=now,
         )
 
     def _notary(self) -> Worker:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from asn1crypto import x509
 
 from daemon.certificate import (
-    DIGEST,
-    DIGEST_BYTES,
+    SCHEMES,
     fitting,
     public_key,
     signature_bytes,
@@ -87,7 +86,8 @@ def template(argument: dict[str, Any]) -> dict[str, str]:
         signature_mechanism=signature_mechanism(argument["scheme"]),
         embed_roots=True,
     )
-    cms = asyncio.run(signer.async_sign(bytes(DIGEST_BYTES), DIGEST, use_pades=True))
+    scheme = SCHEMES[argument["scheme"]]
+    cms = asyncio.run(signer.async_sign(bytes(scheme.digest_bytes), scheme.digest, use_pades=True))
     return {"cms": cms.dump().hex()}
 
 

@@ -181,6 +181,7 @@ class Token:
         book: LoginBook,
         *,
         padding: str = "pss",
+        digest: str = "sha256",
         check: Callable[[TokenFacts, KeyFacts], None] = lambda _token, _key: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
@@ -194,6 +195,7 @@ class Token:
         self._device = device
         self._book = book
         self._padding = padding
+        self._digest = digest
         self.check = check
         self._now = now
         self._clock = clock
@@ -215,8 +217,8 @@ class Token:
     def scheme(self) -> str:
         """How the key signs; known once it was found."""
         if self.key is not None and self.key.kind == "ec":
-            return "ecdsa"
-        return "rsa-pss-sha256" if self._padding == "pss" else "rsa-pkcs1v15-sha256"
+            return f"ecdsa-{self._digest}"
+        return f"rsa-{self._padding}-{self._digest}"
 
     async def ensure(self) -> None:
         """Return once the key can be used; raise TransientError with the reason if it cannot.
@@ -238,7 +240,7 @@ class Token:
             await self._recover()
 
     async def sign(self, digest: Digest, data: bytes) -> bytes:
-        """Return the key's signature over *digest*, which is the SHA-256 of *data*."""
+        """Return the key's signature over *data*, whose SHA-256 is *digest*."""
         for again in (True, False):
             await self.ensure()
             life = self._life

@@ -57,10 +57,10 @@ class Workplace:
         with own_copy():
             durable.link_or_copy(original, self.source)
 
-    def digest_output(self, hole: gap.Gap) -> bytes:
+    def digest_output(self, hole: gap.Gap, algorithm: str = "sha256") -> bytes:
         """Return the digest of what was written around the *hole*."""
         try:
-            return gap.digest_around(self.output, hole)
+            return gap.digest_around(self.output, hole, algorithm)
         except OSError as exc:
             # Nothing there, or something that is no file: the worker's word was wrong.
             if exc.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, None}:

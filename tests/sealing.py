@@ -87,7 +87,7 @@ async def sealing(
     """Build one in *root*, and take it down.
 
     It has one page worker, or as many as the service and as *staff* arranges them. *more*
-    is added to its configuration, and *profile* to the profile's.
+    is added to its configuration, *profile* to the profile's, and *seal* is how it seals.
     """
     text = (
         CONFIG.format(
@@ -103,8 +103,9 @@ async def sealing(
         )
         .replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
         .replace('"K 17"', f'"{operator}"')
+        .replace("[seal]\n", f"[seal]\n{seal}\n")
     )
-    (root / "scanseal.toml").write_text(text.replace("[seal]\n", f"[seal]\n{seal}"))
+    (root / "scanseal.toml").write_text(text)
     loaded = config.load(root / "scanseal.toml")
     for place in (loaded.documents, loaded.work_in, loaded.work_out, loaded.state_dir / "ledger"):
         place.mkdir(parents=True)
@@ -113,7 +114,12 @@ async def sealing(
     settings = hsm.HsmSettings(
         module=loaded.hsm.module, token=loaded.hsm.token, key=loaded.hsm.key, pin=files.pin
     )
-    token = Token(hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings), Book(spool))
+    token = Token(
+        hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings),
+        Book(spool),
+        padding=loaded.seal.padding,
+        digest=loaded.seal.digest,
+    )
     alarms = Alarms(now)
     key = Key(loaded, token, loaded.work_out, alarms, now)
     workers = page_workers(loaded)

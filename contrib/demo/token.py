@@ -29,13 +29,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import PyKCS11
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MODULE: Final = Path("/usr/lib/softhsm/libsofthsm2.so")
 ORGANISATION: Final = "Stadt Musterstadt, Marktamt"
@@ -44,9 +47,20 @@ TOKEN_LABEL: Final = "scanseal"  # noqa: S105 - a label, no secret
 KEY_LABEL: Final = "seal"
 LABEL_BYTES: Final = 32
 KEY_ID: Final = b"\x01"
-P256_OID: Final = bytes.fromhex("06082a8648ce3d030107")
+RSA_BITS: Final = {"rsa3072": 3072, "rsa4096": 4096}
+CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, str]]] = {
+    "p256": (ec.SECP256R1(), "06082a8648ce3d030107"),
+    "p384": (ec.SECP384R1(), "06052b81040022"),
+    "p521": (ec.SECP521R1(), "06052b81040023"),
+    "brainpool256": (ec.BrainpoolP256R1(), "06092b2403030208010107"),
+    "brainpool384": (ec.BrainpoolP384R1(), "06092b240303020801010b"),
+    "brainpool512": (ec.BrainpoolP512R1(), "06092b240303020801010d"),
+}
+"""The curve and its CKA_EC_PARAMS, by the kind of key."""
 
-KeyKind = Literal["rsa3072", "p256"]
+KeyKind = Literal[
+    "rsa3072", "rsa4096", "p256", "p384", "p521", "brainpool256", "brainpool384", "brainpool512"
+]
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 Issuer = Callable[[PublicKey], tuple[x509.Certificate, x509.Certificate]]
 
@@ -145,9 +159,18 @@ def make_token(
 
 
 def issue(
-    public: PublicKey, *, organisation: str, now: datetime
+    public: PublicKey,
+    *,
+    organisation: str,
+    now: datetime,
+    days: int = 730,
+    ca_days: int = 3652,
+    more: Sequence[x509.ExtensionType] = (),
 ) -> tuple[x509.Certificate, x509.Certificate]:
-    """Return a new demo CA and its one certificate: a seal for *public*."""
+    """Return a new demo CA and its one certificate: a seal for *public*, with *more* extensions.
+
+    They are valid for so many *days*, for a test also less than none.
+    """
     ca_key = ec.generate_private_key(ec.SECP384R1())
     ca_name = x509.Name(
         [
@@ -177,25 +200,26 @@ def issue(
         x509.CertificateBuilder(ca_name, ca_name, ca_key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(now + timedelta(days=3652))
+        .not_valid_after(max(start, now + timedelta(days=ca_days)))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         .add_extension(ca_ski, critical=False)
         .sign(ca_key, hashes.SHA384())
     )
-    seal = (
+    builder = (
         x509.CertificateBuilder(ca_name, seal_name, public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(now + timedelta(days=730))
+        .not_valid_after(max(start, now + timedelta(days=days)))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True, content_commitment=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(ca_aki, critical=False)
         .add_extension(x509.CRLDistributionPoints([crl]), critical=False)
-        .sign(ca_key, hashes.SHA384())
     )
-    return ca, seal
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
+    return ca, builder.sign(ca_key, hashes.SHA384())
 
 
 def _usage(
@@ -302,9 +326,9 @@ def _generate(lib: PyKCS11.PyKCS11Lib, request: dict[str, str]) -> bytes:
         (PyKCS11.CKA_UNWRAP, PyKCS11.CK_FALSE),
     ]
     made: PublicKey
-    if request["kind"] == "rsa3072":
+    if bits := RSA_BITS.get(request["kind"]):
         public += [
-            (PyKCS11.CKA_MODULUS_BITS, 3072),
+            (PyKCS11.CKA_MODULUS_BITS, bits),
             (PyKCS11.CKA_PUBLIC_EXPONENT, (65537).to_bytes(3, "big")),
         ]
         mechanism = PyKCS11.Mechanism(PyKCS11.CKM_RSA_PKCS_KEY_PAIR_GEN)
@@ -316,12 +340,13 @@ def _generate(lib: PyKCS11.PyKCS11Lib, request: dict[str, str]) -> bytes:
         )
         made = rsa.RSAPublicNumbers(exponent, modulus).public_key()
     else:
-        public.append((PyKCS11.CKA_EC_PARAMS, P256_OID))
+        curve, name = CURVES[request["kind"]]
+        public.append((PyKCS11.CKA_EC_PARAMS, bytes.fromhex(name)))
         mechanism = PyKCS11.Mechanism(PyKCS11.CKM_EC_KEY_PAIR_GEN)
         handle, _ = session.generateKeyPair(public, private, mechanism)
         (point,) = session.getAttributeValue(handle, [PyKCS11.CKA_EC_POINT])
-        octets = bytes(point)[2:]  # the point stands in a DER octet string of 65 bytes
-        made = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), octets)
+        octets = bytes(point)[-(1 + 2 * ((curve.key_size + 7) // 8)) :]  # in a DER octet string
+        made = ec.EllipticCurvePublicKey.from_encoded_point(curve, octets)
     return made.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -361,7 +386,7 @@ def main() -> None:
     """Make a token in the folder named on the command line, with a random PIN."""
     parser = argparse.ArgumentParser(prog="python -m contrib.demo.token", description=main.__doc__)
     parser.add_argument("folder", type=Path, help="a new or empty folder")
-    parser.add_argument("--key", choices=("rsa3072", "p256"), default="rsa3072")
+    parser.add_argument("--key", choices=(*RSA_BITS, *CURVES), default="rsa3072")
     parser.add_argument("--organisation", default=ORGANISATION, help="subject of the certificate")
     args = parser.parse_args()
     try:

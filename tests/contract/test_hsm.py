@@ -282,7 +282,7 @@ def test_an_ecdsa_signature_verifies(own: TokenFiles, curve: str, name: str, bit
     async def test() -> None:
         async with opened(own, key="other") as token:
             key = await token.find_key()
-            signature = await token.sign("ecdsa", DIGEST, DATA)
+            signature = await token.sign("ecdsa-sha256", DIGEST, DATA)
 
         assert (key.kind, key.bits, key.curve) == ("ec", bits, name)
         half = (bits + 7) // 8
@@ -445,7 +445,7 @@ def test_a_key_that_is_missing_twofold_or_forbidden_is_named(own: TokenFiles) ->
                     await token.find_key()
                 assert raised.value.code == code
                 with pytest.raises(TransientError, match="not-logged-in"):
-                    await token.sign("ecdsa", DIGEST, DATA)
+                    await token.sign("ecdsa-sha256", DIGEST, DATA)
 
     run(test())
 
@@ -473,7 +473,7 @@ def test_a_scheme_for_another_kind_of_key_does_not_reach_the_library(own: TokenF
             await token.find_key()
             with pytest.raises(PermanentError, match="key-unusable"):
                 await token.sign("rsa-pss-sha256", DIGEST, DATA)
-            assert await token.sign("ecdsa", DIGEST, DATA)
+            assert await token.sign("ecdsa-sha256", DIGEST, DATA)
 
     run(test())
 
@@ -487,7 +487,7 @@ def test_a_token_without_the_mechanism_is_named(own: TokenFiles) -> None:
         async with opened(own) as token:
             await token.find_key()
             with pytest.raises(PermanentError, match="neither CKM_ECDSA nor CKM_ECDSA_SHA256"):
-                await token.sign("ecdsa", DIGEST, DATA)
+                await token.sign("ecdsa-sha256", DIGEST, DATA)
 
     run(test())
 

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 DIGEST = hashlib.sha256(b"all of the file but the gap").digest()
 SCHEMES = ("rsa-pss-sha256", "rsa-pkcs1v15-sha256", "ecdsa-sha256")
+OTHERS = tuple(name for name in certificate.SCHEMES if name not in SCHEMES)
+HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+CURVES = (
+    *(ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()),
+    *(ec.BrainpoolP256R1(), ec.BrainpoolP384R1(), ec.BrainpoolP512R1()),
+)
 DATA = bytes.fromhex("06092a864886f70d010701")
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -52,13 +58,14 @@ class Token:
 
     def sign(self, data: bytes) -> bytes:
         """Sign as PKCS#11 does: ECDSA gives two numbers side by side."""
-        sha256 = hashes.SHA256()
+        made = HASHES[self.template.digest]
         if isinstance(self.key, ec.EllipticCurvePrivateKey):
-            numbers = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(sha256)))
-            return b"".join(number.to_bytes(32, "big") for number in numbers)
-        if self.template.scheme == "rsa-pss-sha256":
-            return self.key.sign(data, padding.PSS(padding.MGF1(sha256), 32), sha256)
-        return self.key.sign(data, padding.PKCS1v15(), sha256)
+            numbers = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(made)))
+            half = (self.key.key_size + 7) // 8
+            return b"".join(number.to_bytes(half, "big") for number in numbers)
+        if self.template.scheme.startswith("rsa-pss"):
+            return self.key.sign(data, padding.PSS(padding.MGF1(made), made.digest_size), made)
+        return self.key.sign(data, padding.PKCS1v15(), made)
 
     def seal(self) -> bytes:
         attributes = cms.signed_attributes(self.template, DIGEST)
@@ -74,8 +81,10 @@ def rsa_key() -> rsa.RSAPrivateKey:
 
 
 @cache
-def token_for(scheme: str) -> Token:
-    key: Key = ec.generate_private_key(ec.SECP256R1()) if scheme == SCHEMES[2] else rsa_key()
+def token_for(scheme: str, curve: ec.EllipticCurve | None = None) -> Token:
+    key: Key = rsa_key()
+    if scheme.startswith("ecdsa"):
+        key = ec.generate_private_key(curve or ec.SECP256R1())
     ca, seal = issue(key.public_key(), organisation="Stadt Musterstadt", now=NOW)
     task = {
         "certificate": encoded(seal).hex(),
@@ -107,6 +116,68 @@ def test_a_finished_seal_passes_its_check(token: Token) -> None:
 
     token.check(seal)
     token.check(seal + bytes(5000))
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+@pytest.mark.parametrize("scheme", ["ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512"])
+def test_a_digest_of_any_length_goes_with_any_curve(curve: ec.EllipticCurve, scheme: str) -> None:
+    """Also one that is longer than the curve's order."""
+    check_scheme(token_for(scheme, curve))
+
+
+@pytest.mark.parametrize("scheme", OTHERS)
+def test_each_digest_has_schemes_of_its_own(scheme: str) -> None:
+    """What `[seal] digest` says is in the CMS: the digest, the mask and the length of the salt."""
+    check_scheme(token_for(scheme))
+
+
+def check_scheme(token: Token) -> None:
+    """Assert that a seal passes, that it says what it was made with, and that it is believed."""
+    digest = hashlib.new(token.template.digest, b"all of the file but the gap").digest()
+    attributes = cms.signed_attributes(token.template, digest)
+    seal = cms.assemble(token.template, attributes, token.sign(attributes))
+
+    cms.check(seal, digest, token.certificate, (token.ca,))
+    info = signer_info(seal)
+    assert info["digest_algorithm"]["algorithm"].native == token.template.digest
+    if token.template.scheme.startswith("rsa-pss"):
+        assert info["signature_algorithm"]["parameters"]["salt_length"].native == len(digest)
+    with pytest.raises(PermanentError, match="another digest"):
+        cms.check(seal, bytes([digest[0] ^ 1]) + digest[1:], token.certificate, (token.ca,))
+
+
+def test_a_digest_of_another_length_than_the_cms_says_is_refused() -> None:
+    """SHA-256 of the file under a CMS that says SHA-512: a validator would make another one."""
+    token = token_for("rsa-pss-sha512")
+    longer = hashlib.sha512(b"all of the file but the gap").digest()
+    right = cms.signed_attributes(token.template, longer)
+    wrong = right.replace(
+        der.tlv(der.SET, der.tlv(der.OCTET_STRING, longer)),
+        der.tlv(der.SET, der.tlv(der.OCTET_STRING, DIGEST)),
+    )
+    inner = sorted(one.whole for one in der.values(relabelled(wrong)))
+    attributes = der.tlv(der.SET, *inner)
+    seal = cms.assemble(token.template, attributes, token.sign(attributes))
+
+    with pytest.raises(PermanentError, match="another digest algorithm"):
+        cms.check(seal, DIGEST, token.certificate, (token.ca,))
+    with pytest.raises(PermanentError, match="32 bytes is not one of sha512"):
+        cms.signed_attributes(token.template, DIGEST)
+
+
+def relabelled(attributes: bytes) -> bytes:
+    """Return the attributes of a SET one of which was shortened, with lengths that fit again."""
+    found = b""
+    kinds = (
+        bytes.fromhex("06092a864886f70d010903"),
+        bytes.fromhex("06092a864886f70d010904"),
+        bytes.fromhex("060b2a864886f70d010910022f"),
+    )
+    for kind in kinds:
+        start = attributes.index(kind) + len(kind)
+        value = der.first(attributes[start:]).whole
+        found += der.tlv(der.SEQUENCE, kind, value)
+    return found
 
 
 def test_a_pades_seal_has_three_signed_attributes_and_no_time(token: Token) -> None:
@@ -573,20 +644,21 @@ def test_the_scheme_follows_from_the_key_and_the_padding() -> None:
     assert certificate.scheme_for(certificate_with(rsa_key())) == "rsa-pss-sha256"
     pkcs1 = certificate.scheme_for(certificate_with(rsa_key()), rsa_padding="pkcs1v15")
     assert pkcs1 == "rsa-pkcs1v15-sha256"
+    assert certificate.scheme_for(on_curve, digest="sha512") == "ecdsa-sha512"
     assert certificate.scheme_for(on_curve, rsa_padding="pkcs1v15") == "ecdsa-sha256"
 
 
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        (lambda: rsa.generate_private_key(65537, 1024), "1024 bits"),  # noqa: S505 (that is the test)
-        (lambda: ec.generate_private_key(ec.BrainpoolP256R1()), "brainpoolP256r1"),
+        (lambda: rsa.generate_private_key(65537, 2048), "2048 bits"),
+        (lambda: ec.generate_private_key(ec.SECP256K1()), "secp256k1"),
         (ed25519.Ed25519PrivateKey.generate, "Ed25519"),
     ],
-    ids=["short", "brainpool", "ed25519"],
+    ids=["short", "curve", "ed25519"],
 )
-def test_a_key_whose_seals_nobody_accepts_is_refused(key: Callable[[], Key], said: str) -> None:
-    """Better no seal than one that Adobe and NSS call invalid."""
+def test_a_key_that_the_policy_does_not_have_is_refused(key: Callable[[], Key], said: str) -> None:
+    """RSA under 3072 bits is below what BSI TR-02102-1 recommends; the others are not in it."""
     with pytest.raises(TransientError, match=f"certificate-key.*{said}"):
         certificate.scheme_for(certificate_with(key()))
 

@@ -245,8 +245,6 @@ def test_the_keys_that_are_not_built_are_these() -> None:
         "[profile.post] paper_days",
         "[profile.post] sample_percent",
         "[hsm] sessions",
-        "[seal] digest",
-        "[seal] padding",
         "[seal] permissions",
     }
 

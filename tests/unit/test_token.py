@@ -856,7 +856,7 @@ def test_i6_a_pin_that_was_changed_meanwhile_is_tried_once_by_a_signature() -> N
     [
         ("rsa", "pss", "rsa-pss-sha256"),
         ("rsa", "pkcs1v15", "rsa-pkcs1v15-sha256"),
-        ("ec", "pss", "ecdsa"),
+        ("ec", "pss", "ecdsa-sha256"),
     ],
 )
 def test_the_scheme_follows_the_key(kind: str, padding: str, scheme: str) -> None:
