@@ -110,6 +110,10 @@ class WatchedKey:
         """The key's."""
         return self._key.environment
 
+    def qualified(self, certificate: bytes = b"") -> str:
+        """Do as the key does."""
+        return self._key.qualified(certificate)
+
     async def sign(self, attributes: bytes) -> bytes:
         """Do as the key does."""
         self._watch.mark("sign asked")

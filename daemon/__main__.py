@@ -140,6 +140,15 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--batch", default="", metavar="BATCH", help="the scans of one batch")
     arrived.add_argument("--last", type=int, metavar="N", help="at most so many (default: 20)")
     arrived.add_argument("--json", action="store_true", help="everything as JSON")
+    sealed = command(
+        "sealed-since", "List what was sealed since a time, as after a revocation.", _sealed_since
+    )
+    sealed.add_argument(
+        "time",
+        metavar="TIME",
+        help="from 14:30 today, a day, or a time in UTC: 2026-11-22T14:30:00.000Z",
+    )
+    sealed.add_argument("--json", action="store_true", help="everything as JSON")
     discard = command(
         "discard", "Give up a refused document; its bytes are kept for a while.", _discard
     )
@@ -361,6 +370,22 @@ def _arrived(options: argparse.Namespace) -> int:
         print(arrived(answer, loaded.box.language, loaded.box.timezone), end="")
     found = answer["scans"] or answer["waiting"]
     return WRONG if (options.name or options.batch) and not found else GOOD
+
+
+def _sealed_since(options: argparse.Namespace) -> int:
+    from daemon.summary import sealed_since  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    asked: dict[str, Any] = {"since": options.time}
+    found: list[dict[str, Any]] = []
+    while page := _ask(options, "sealed-since", asked, loaded):
+        found += page
+        asked["after"] = [page[-1]["sealed_at"], page[-1]["id"]]
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(sealed_since(found, loaded.box.language, loaded.box.timezone), end="")
+    return GOOD
 
 
 def _retry_login(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from daemon import cryptopolicy
 from daemon.errors import TransientError
 
 if TYPE_CHECKING:
@@ -178,6 +179,13 @@ def fitting(name: str, certificate: bytes) -> Scheme:
     if scheme is None or name.startswith("rsa-") is not isinstance(key, rsa.RSAPublicKey):
         raise TransientError("certificate-key", f"the certificate's key cannot sign with {name!r}")
     return scheme
+
+
+def advice(certificate: bytes, scheme: str) -> cryptopolicy.Advice:
+    """Return what is to be said of sealing by *scheme* with a certificate's key."""
+    key = public_key(certificate)
+    curve = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else ""
+    return cryptopolicy.advice(scheme, key.key_size, curve)
 
 
 def public_key(certificate: bytes) -> PublicKey:

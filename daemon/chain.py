@@ -10,7 +10,7 @@ certificates from our own configuration come here. Pure: no file, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,6 +21,32 @@ from daemon.certificate import load
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """What is known of one certificate's revocation."""
+
+    word: Literal["good", "revoked", "unknown"]
+    at: datetime | None = None
+    """Good: as of when. Revoked: since when. Unknown: since when nobody could say; None: ever."""
+    reason: str = ""
+    """RFC 5280, 5.3.1, as it names it: keyCompromise."""
+
+
+class Revocations(Protocol):
+    """Whoever knows about revocations, without asking anybody now: it is called before each turn."""
+
+    def status(self, certificate: bytes) -> Revocation:
+        """Return what is known of *certificate* (DER)."""
+
+
+class NobodyKnows:
+    """Where no revocation data is at hand."""
+
+    def status(self, _certificate: bytes) -> Revocation:
+        """Return that nothing is known."""
+        return Revocation(word="unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

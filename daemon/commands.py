@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from daemon import durable, status
 from daemon.arrived import Arrived
-from daemon.document import State, folder_of
+from daemon.arrived import since as arrived_since
+from daemon.document import State, folder_of, utc_time
 from daemon.errors import PersonNeeded, TransientError
 from daemon.formats import Formats
 from daemon.slip import NoSlip, slip_of
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from daemon.spool import SpoolThread
 
 MAX_REASON = 1000
+SEALED_PAGE = 500
+"""So many documents one answer of `sealed-since` has; an empty one is the last."""
 COUNTER = re.compile(r"[0-9]{1,12}")
 ABOUT_STATES = frozenset(
     {"nothing-to-release", "not-refused", "not-a-successor", "operator-not-asked"}
@@ -61,11 +66,25 @@ class Commands:
             "supersede": self._supersede,
             "explain": self._explain,
             "arrived": Arrived(self._config, self._parts, self._clock).answer,
+            "sealed-since": self._sealed_since,
             "hsm-retry-login": self._retry_login,
             "clock-accept": self._clock_accept,
             "shift": self._shift,
             "operator": self._operator,
         }
+
+    async def _sealed_since(self, arguments: Mapping[str, Any], _: str) -> list[dict[str, Any]]:
+        """Return what was sealed at a moment or later, a page at a time, the oldest first."""
+        text, behind = str(arguments.get("since", "")), arguments.get("after", ["", ""])
+        try:
+            at = utc_time(text)
+        except ValueError:
+            at = arrived_since(text, self._clock(), ZoneInfo(self._config.box.timezone))
+        if not isinstance(behind, list) or [type(one) for one in behind] != [str, str]:
+            raise PersonNeeded("bad-request", "after: a time and an id")
+        after = (behind[0], behind[1])
+        found = await self._spool(Spool.sealed_since, at, after, SEALED_PAGE)
+        return [asdict(one) for one in found]
 
     async def _release(self, arguments: Mapping[str, Any], person: str) -> list[str]:
         document = await self._spool(Spool.named, str(arguments.get("id")))

@@ -8,17 +8,19 @@ document's fault: intake and delivery go on.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from daemon import certificate as certificates
+from daemon import chain as chains
+from daemon import cryptopolicy, qualified
 from daemon.certificate import CertificateFacts, certificate_problems
-from daemon.document import Digest
+from daemon.document import Digest, utc_text
 from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.template import LIMITS, fetch_template
 from daemon.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from daemon.alarms import Alarms
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.hsm import KeyFacts, TokenFacts
     from daemon.token import Token
+
+
+EXPIRING: Final = "certificate-expiring"
+DAYS: Final = (7, 30, 90)
+"""So many days before the certificate, or one above it, expires an alarm is raised, or renewed."""
+POLICY: Final = (cryptopolicy.EXPIRING, cryptopolicy.EXPIRED)
 
 
 class Key:
@@ -46,6 +54,13 @@ class Key:
         self._alarms = alarms
         self._clock = clock
         self._raised: tuple[str, ...] = ()
+        self._chain: chains.Chain | None = None
+        self._others: list[bytes] = []
+        self._listed: list[bytes] | None = None
+        self.revocations: chains.Revocations = chains.NobodyKnows()
+        """Asked before each turn; the service gives the one who knows."""
+        self.count_since: Callable[[bytes, datetime], Awaitable[int]] = _unknown_count
+        """Returns how many documents a certificate has sealed since then."""
         self._template: Template | None = None
         self._certificate = b""
         self._spki = b""
@@ -68,6 +83,22 @@ class Key:
         return " ".join((*(word for word in words if word), f"serial {facts.serial}"))
 
     @property
+    def scheme(self) -> str:
+        """How it signs; "" while that is not known."""
+        return self._template.scheme if self._template else ""
+
+    @property
+    def advice(self) -> cryptopolicy.Advice | None:
+        """What is to be said of the algorithm, once it is known."""
+        if self._template is None:
+            return None
+        return certificates.advice(self._certificate, self._template.scheme)
+
+    def qualified(self, certificate: bytes = b"") -> str:
+        """Return a word of qualified.py for *certificate*, or for the present one."""
+        return qualified.standing(certificate or self._certificate, self._listed)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """The codes of what speaks against sealing now."""
         return self._raised
@@ -84,16 +115,70 @@ class Key:
 
     async def usable(self) -> bool:
         """Return whether documents can be sealed now; raise or clear the alarms that say why."""
+        now = self._clock()
         try:
             await self._token.ensure()
-            problems = certificate_problems(self._certificate, self._spki, self._clock())
+            chain = self._followed(now)
+            problems = await self._problems(chain, now)
             if not problems and self._template is None:
                 await self._make_template()
         except (TransientError, WorkerDied) as exc:
-            self._show((exc.code,), str(exc.args[0]))
+            self._show({exc.code: str(exc.args[0])})
             return False
-        self._show(problems, "")
+        self._show(problems)
+        self._warn(chain, now)
         return not problems
+
+    def _followed(self, now: datetime) -> chains.Chain:
+        """Return the certificate's chain: read each time, so that a file that was mended counts."""
+        section = self._config.hsm
+        others = certificates.load_pem(Path(section.chain))
+        if section.trusted_list:
+            self._listed = certificates.load_pem(Path(section.trusted_list))
+        if self._chain is None or others != self._others:
+            self._others, self._template = others, None
+            self._chain = chains.chain_of(self._certificate, others, now)
+        return self._chain
+
+    async def _problems(self, chain: chains.Chain, now: datetime) -> dict[str, str]:
+        """Return the codes of what speaks against sealing now, each with its detail."""
+        found = certificate_problems(self._certificate, self._spki, now)
+        problems = dict.fromkeys((*found, *chain.problems(now)), "")
+        for certificate in chain.below_the_root:
+            status = self.revocations.status(certificate)
+            if status.word == "revoked":
+                problems["certificate-revoked"] = await self._revoked(status)
+        return problems
+
+    async def _revoked(self, status: chains.Revocation) -> str:
+        if status.at is None:
+            return status.reason
+        since = utc_text(status.at)
+        affected = await self.count_since(self._certificate, status.at)
+        return f"{since} {status.reason}: {affected} (scanseal sealed-since {since})"
+
+    def _warn(self, chain: chains.Chain, now: datetime) -> None:
+        """Tell in time what will stop sealing, or will no longer be recommended."""
+        instance = self._config.hsm.token
+        left = (chain.not_after - now).days
+        due = next((days for days in DAYS if left < days), None)
+        if due is None or left < 0:
+            self._alarms.clear(EXPIRING, instance)
+        else:
+            # Nothing in it that changes each day: who listens hears of it three times.
+            detail = f"< {due} d: {chain.not_after:%Y-%m-%d}"
+            self._alarms.raise_(EXPIRING, instance, detail)
+        advice = self.advice
+        if advice is None or self._template is None:
+            return
+        code = advice.alarm(now)
+        for other in POLICY:
+            if other != code:
+                self._alarms.clear(other, instance)
+        if code:
+            self._alarms.raise_(
+                code, instance, f"{self._template.scheme} {advice.recommended_until}"
+            )
 
     def _check(self, token: TokenFacts, key: KeyFacts) -> None:
         """Find the certificate and compare it with the key: called for each key that is found.
@@ -110,7 +195,7 @@ class Key:
             raise PermanentError("certificate-mismatch", "the key on the token is another one")
         self._spki = spki
         if found != self._certificate:
-            self._certificate, self._template = found, None
+            self._certificate, self._template, self._chain = found, None, None
 
     def _find(self, token: TokenFacts, spki: bytes) -> bytes:
         if self._config.hsm.certificate:
@@ -128,20 +213,23 @@ class Key:
         return fitting[0]
 
     async def _make_template(self) -> None:
-        chain = certificates.load_pem(Path(self._config.hsm.chain))
         seal = self._config.seal
         scheme = certificates.scheme_for(
             self._certificate, rsa_padding=seal.padding, digest=seal.digest
         )
         worker = Worker("daemon.template", place=self._place, limits=LIMITS)
         try:
-            self._template = await fetch_template(worker, self._certificate, chain, scheme)
+            self._template = await fetch_template(worker, self._certificate, self._others, scheme)
         finally:
             await worker.stop()
 
-    def _show(self, codes: tuple[str, ...], detail: str) -> None:
-        for code in set(self._raised) - set(codes):
+    def _show(self, problems: Mapping[str, str]) -> None:
+        for code in set(self._raised) - problems.keys():
             self._alarms.clear(code, self._config.hsm.token)
-        for code in codes:
+        for code, detail in problems.items():
             self._alarms.raise_(code, self._config.hsm.token, detail)
-        self._raised = codes
+        self._raised = tuple(problems)
+
+
+async def _unknown_count(_certificate: bytes, _since: datetime) -> int:
+    return 0

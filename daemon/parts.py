@@ -6,7 +6,7 @@ so, and nothing is asked of a stage that does not run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from daemon import status
@@ -53,11 +53,22 @@ class Parts:
         facts = self.key.facts() if self.key else None
         if facts is None or self.key is None:
             return None
-        return status.CertificateState(
+        state = status.CertificateState(
             subject=facts.subject,
             not_after=facts.not_after,
             days_left=facts.days_left,
             problems=self.key.problems,
+            qualified=self.key.qualified(),
+        )
+        advice, scheme = self.key.advice, self.key.scheme
+        if advice is None:
+            return state
+        until = advice.recommended_until
+        return replace(
+            state,
+            algorithm=scheme,
+            recommended_until=until.isoformat() if until else "",
+            remarks=advice.remarks,
         )
 
     def hotfolders(self) -> tuple[status.HotFolderState, ...]:

@@ -33,6 +33,8 @@ LISTED: Final = "qualified-listed"
 NOT_LISTED: Final = "qualified-not-listed"
 ENOUGH: Final = frozenset({NOT_CHECKED, LISTED})
 """With these, a profile that asks for a qualified certificate has one."""
+WANTING: Final = "seal-quality"
+"""What a document waits for whose profile asks for one in vain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

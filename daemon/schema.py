@@ -35,6 +35,7 @@ REFUSED: Final = "state = 'refused'"
 COPY_WORK: Final = "copy IN ('due','leaving')"
 COPY_THERE: Final = "copy = 'there'"
 SUPERSEDED: Final = "superseded_by != ''"
+SEALED: Final = "sealed_at IS NOT NULL"
 PAGED: Final = "pages_digest != ''"
 UNSTAMPED: Final = "stamp = 'wanted' AND state = 'sealed'"
 BATCH: Final = "json_extract(described, '$.batch')"
@@ -82,6 +83,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "stamp": str,
             "stamped_at": str,
             "gap": str,
+            "certificate": str,
         },
         pk="id",
         not_null={"id", "state", "digest", "size", "step", "tries", "code"},
@@ -96,6 +98,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "level": "",
             "stamp": "",
             "gap": "",
+            "certificate": "",
         },
     )
     db.table("delivery").create(
@@ -190,6 +193,7 @@ def _first(db: sqlite_utils.Database) -> None:
         f"CREATE INDEX document_superseded ON document(superseded_by) WHERE {SUPERSEDED}",
         "CREATE INDEX document_digest ON document(digest, id)",
         f"CREATE INDEX document_pages ON document(pages_digest, id) WHERE {PAGED}",
+        f"CREATE INDEX document_sealed ON document(sealed_at, id) WHERE {SEALED}",
         f"CREATE INDEX document_batch ON document({BATCH}) WHERE {BATCH} IS NOT NULL",
         f"CREATE INDEX delivery_due ON delivery(target, state, due_at) WHERE {UNDERWAY}",
         "CREATE INDEX delivery_done ON delivery(target, changed_at) WHERE state = 'delivered'",

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from daemon import __version__, certificate, cms, durable, gap, ledger, transfernote
+from daemon import __version__, certificate, cms, durable, gap, ledger, qualified, transfernote
 from daemon import manifest as manifests
 from daemon.document import Digest, Document, Part, Role, folder_of, utc_text, utc_time
 from daemon.errors import PermanentError, Refused, TransientError, WorkerDied
@@ -37,6 +37,7 @@ from daemon.pagetasks import PageTasks, more_seconds
 from daemon.sections import STAMPED_LEVELS
 from daemon.spool import Spool
 from daemon.stamping import settle
+from daemon.words import LANGUAGES, WORDS
 from daemon.workplace import OWN_COPY_DAMAGED, Workplace, own_copy, remove
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+ENGLISH = LANGUAGES.index("en")
 SICK = "seal-invalid"
 """A seal that does not verify after it was written: nothing with this code is ever committed."""
 
@@ -66,6 +68,9 @@ class SealingKey(Protocol):
     @property
     def environment(self) -> str:
         """The token in words, for the transfer note."""
+
+    def qualified(self, certificate: bytes = b"") -> str:
+        """Return a word of qualified.py for *certificate*, or for the present one."""
 
     async def sign(self, attributes: bytes) -> bytes:
         """Sign; raise TransientError whenever it cannot be done now."""
@@ -134,6 +139,8 @@ class Sealer:
         if document.size > limit_mb << 20:
             reason = f"{document.size} bytes, the profile allows {limit_mb} MB"
             return await self._spool(Spool.refuse, document, "too-large", reason, self._clock())
+        if not self._suffices(document.profile, key.qualified()):
+            return await self._spool(Spool.let_wait, document, qualified.WANTING, self._clock())
         head = await self._spool(Spool.begin, document, "seal", self._clock())
         place = Workplace.of(self._config, document)
         sealed_at = self._clock()
@@ -184,6 +191,17 @@ class Sealer:
         await self._spool(Spool.begin, document, "freeze", self._clock())
         return await self._freeze(document, key)
 
+    async def resume(self, key: SealingKey) -> int:
+        """Let documents go on that waited for a better seal; return how many still wait."""
+        waiting = await self._spool(Spool.waiting_profiles, qualified.WANTING)
+        content = {profile for profile in waiting if self._suffices(profile, key.qualified())}
+        if content:
+            for document_id in await self._spool(Spool.waiting_for, qualified.WANTING):
+                document = await self._spool(Spool.document, document_id)
+                if document.profile in content:
+                    await self._spool(Spool.resume, document, self._clock())
+        return sum(n for profile, n in waiting.items() if profile not in content)
+
     def original(self, document: Document) -> Path:
         """Return where the scanner's bytes are."""
         return self.folder(document) / f"original.{extension(document.kind)}"
@@ -191,6 +209,12 @@ class Sealer:
     def folder(self, document: Document) -> Path:
         """Return the document's folder."""
         return folder_of(self._config.documents, document.id)
+
+    def _suffices(self, name: str, word: str) -> bool:
+        """Return whether a profile is content with such a certificate."""
+        profile = self._config.profiles[name]
+        accepted = profile.integrity == "normal" or bool(profile.accept_advanced)
+        return accepted or word in qualified.ENOUGH
 
     async def _seal(
         self,
@@ -205,7 +229,7 @@ class Sealer:
         template = key.template
         tasks = PageTasks(self._config, self._pages, document, place)
         twin = await self._spool(Spool.same_bytes, document)
-        note = self._note(document, key, head, sealed_at, creator)
+        note = self._note(document, key, template, head, sealed_at, creator)
         if twin:
             note = transfernote.found(note, DUPLICATE_CONTENT)
         ready = await self._ready(document, tasks, place, note, twin)
@@ -353,12 +377,18 @@ class Sealer:
         self,
         document: Document,
         key: SealingKey,
+        template: cms.Template,
         head: ledger.Head,
         sealed_at: datetime,
         creator: tuple[str, str],
     ) -> transfernote.TransferNote:
         profile = self._config.profiles[document.profile]
-        facts = certificate.describe(key.template.certificate, sealed_at)
+        word = key.qualified(template.certificate)
+        if not self._suffices(document.profile, word):  # exchanged since the document was begun
+            raise TransientError(qualified.WANTING, "the certificate is another one now")
+        advanced = profile.integrity != "normal" and word not in qualified.ENOUGH
+        facts = certificate.describe(template.certificate, sealed_at)
+        policy = certificate.advice(template.certificate, template.scheme)
         said, section = document.described, self._section(document)
         return transfernote.TransferNote(
             document=document.id,
@@ -370,13 +400,14 @@ class Sealer:
             batch=said.batch,
             number=said.number,
             images_expected=said.pages,
-            findings=said.remarks,
+            findings=(*said.remarks, *policy.findings(sealed_at)),
             procedure=profile.procedure,
             daemon=f"Scanseal {__version__}",
             device=f"hot folder {document.hotfolder}",
             scanner=section.scanner if section else "",
             hsm=key.environment,
-            certificate=f"{facts.subject}, serial {facts.serial}",
+            certificate=f"{facts.subject}, serial {facts.serial}; {WORDS[word][ENGLISH]}",
+            seal_quality=profile.accept_advanced if advanced else "",
             captured_at=utc_text(document.captured_at),
             claimed_at=utc_text(document.claimed_at),
             sealed_at=utc_text(sealed_at),

@@ -164,7 +164,8 @@ class Profile:
     """A class of documents."""
 
     procedure: str
-    integrity: str = later("normal")
+    integrity: str = choice("normal", "high", "very-high")
+    accept_advanced: str = ""
     level: str = choice("B-B", "B-T", "B-LT")
     on_no_timestamp: str = choice("deliver", "hold")
     timestamp_wait_hours: int = above(0, 72, most=8760)
@@ -194,6 +195,13 @@ class Profile:
         """Yield what is wrong in this section."""
         if not self.procedure.strip():
             yield "procedure: must name the scan procedure that the transfer note refers to"
+        if self.integrity == "very-high":
+            yield (
+                'integrity: not-available-yet: "very-high" needs level = "B-T" or better,'
+                ' on_no_timestamp = "hold" and seal_after = "quality", which is not built yet'
+            )
+        if self.accept_advanced != self.accept_advanced.strip() or len(self.accept_advanced) > 500:
+            yield "accept_advanced: must be a reason in words (at most 500 letters), or empty"
 
     @property
     def policies(self) -> dict[str, str]:
@@ -211,6 +219,7 @@ class HsmSection:
     chain: str
     pin: str
     certificate: str = ""
+    trusted_list: str = ""
     sessions: int = later(1)
     timeout_seconds: float = above(0.0, 20.0, most=600.0)
 
@@ -220,6 +229,8 @@ class HsmSection:
         yield from _absolute("chain", self.chain)
         if self.certificate:
             yield from _absolute("certificate", self.certificate)
+        if self.trusted_list:
+            yield from _absolute("trusted_list", self.trusted_list)
         kind, _, rest = self.pin.partition(":")
         if kind == "file" and is_absolute(rest):
             return

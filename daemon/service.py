@@ -28,6 +28,7 @@ from daemon.book import Book
 from daemon.clockgate import ClockGate
 from daemon.commands import Commands, status_of
 from daemon.control import Control
+from daemon.document import Digest
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
 from daemon.hotfolder import HotFolderStage
 from daemon.intake.recovery import recover
@@ -164,6 +165,11 @@ class Service:
         clerk = self._notary()
         authority = self._authority(clerk)
         stamper = Stamper(config, spool, authority, self._alarms, now)
+
+        async def count_since(certificate: bytes, since: datetime) -> int:
+            return await spool(Spool.count_sealed_since, since, Digest.of(certificate))
+
+        key.count_since = count_since
         sealer = Sealer(config, box_id, spool, pages, now, stamper)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)

@@ -63,6 +63,14 @@ class CertificateState:
     days_left: int
     problems: tuple[str, ...] = ()
     """Codes of what speaks against sealing with it."""
+    qualified: str = "not-qualified"
+    """What it says of itself, and what was found in a list: a word of qualified.py."""
+    algorithm: str = ""
+    """How it seals: `rsa-pss-sha256`; "" while that is not known."""
+    recommended_until: str = ""
+    """The last day on which BSI TR-02102-1 recommends that; "" where it does not."""
+    remarks: tuple[str, ...] = ()
+    """Codes of what an administrator should know of the algorithm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

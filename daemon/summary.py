@@ -16,7 +16,7 @@ from daemon.formats import Formats
 from daemon.words import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 NAME_WIDTH: Final = 40
 
@@ -31,6 +31,24 @@ def arrived(answer: Mapping[str, Any], language: str, timezone: str = "UTC") -> 
     """Return the lines of `scanseal arrived`, the newest scan first."""
     formats = Formats(language, timezone, datetime.now(UTC))
     return "".join(f"{line}\n" for line in _arrived(answer, formats))
+
+
+def sealed_since(answer: Sequence[Mapping[str, Any]], language: str, timezone: str) -> str:
+    """Return the lines of `scanseal sealed-since`, the oldest first."""
+    f = Formats(language, timezone, datetime.now(UTC))
+    if not answer:
+        return f"{f.word('sealed_since_none')}\n"
+    certificates = {one["certificate"] for one in answer}
+    lines = [f.word("sealed_since_n", n=f.number(len(answer)), c=f.number(len(certificates)))]
+    for one in answer:
+        targets = ", ".join(
+            f"{name} {_state('delivery', state, f)}" for name, state in one["targets"].items()
+        )
+        at = f.moment(utc_time(one["sealed_at"]), seconds=True)
+        lines.append(
+            f"{at}  {one['id']}  {_state('document', one['state'], f)}  {targets}".rstrip()
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _status(snapshot: Mapping[str, Any], f: Formats) -> Iterator[str]:
@@ -70,11 +88,22 @@ def _status(snapshot: Mapping[str, Any], f: Formats) -> Iterator[str]:
     state = f.word(f"token_{token['state']}")
     yield f"{f.word('token')} {token['label']}: {state} {token['code']}".rstrip()
     if certificate := snapshot["certificate"]:
-        left = certificate["days_left"]
-        days = f.many("days_left_n", left) if left >= 0 else f.word("expired")
-        yield f"{f.word('certificate')}: {certificate['subject']} ({days})"
+        yield from _certificate(certificate, f)
     head = snapshot["ledger"]
     yield f"{f.word('ledger')}: {f.word('ledger_head', seq=f.number(head['seq']))} {head['hash'][:16]}"
+
+
+def _certificate(certificate: Mapping[str, Any], f: Formats) -> Iterator[str]:
+    left = certificate["days_left"]
+    days = f.many("days_left_n", left) if left >= 0 else f.word("expired")
+    yield f"{f.word('certificate')}: {certificate['subject']} ({days})"
+    yield f"  {f.word(certificate['qualified'])}"
+    if certificate["algorithm"]:
+        day = certificate["recommended_until"]
+        until = f", {f.word('recommended_until', day=day)}" if day else ""
+        yield f"  {f.word('seal_algorithm', name=certificate['algorithm'])}{until}"
+    for code in certificate["remarks"]:
+        yield f"  {code}: {f.code(code).sentence}"
 
 
 def _remedy(code: str, f: Formats) -> Iterator[str]:

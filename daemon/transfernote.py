@@ -87,7 +87,9 @@ class TransferNote:
     hsm: str
     """The token in words: model, firmware, serial number."""
     certificate: str
-    """The seal certificate's subject and serial number."""
+    """The seal certificate's subject and serial number, and whether it is qualified."""
+    seal_quality: str = ""
+    """Why an advanced seal was accepted where the profile asks for a qualified certificate."""
     images: int = 0
     """How many images (Abbilder) the document has; 0 where nobody could count them."""
     images_expected: int = 0

@@ -103,6 +103,11 @@ class Turns:
         if time.monotonic() < self._paused_until or not await self.may_seal():
             return bool(self._running)
         await self._tell_of_the_nameless()
+        wanting = await self._sealer.resume(self._key)
+        if wanting:
+            self._alarms.raise_("seal-quality", detail=str(wanting))
+        else:
+            self._alarms.clear("seal-quality")
         found: list[Document] = []
         for state in (State.STAMPED, State.SEALED, State.CLAIMED):
             found += await self._spool(Spool.in_state, state, BATCH)

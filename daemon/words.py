@@ -96,6 +96,24 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "token_unavailable": ("nicht verfügbar", "not available"),
     "serial": ("Seriennummer {serial}", "serial number {serial}"),
     "certificate": ("Zertifikat", "Certificate"),
+    "not-qualified": (
+        "nicht qualifiziert laut Zertifikat",
+        "not qualified according to the certificate",
+    ),
+    "qualified-not-checked": (
+        "qualifiziert laut Zertifikat; Vertrauensliste nicht geprüft",
+        "qualified according to the certificate; trusted list not checked",
+    ),
+    "qualified-listed": (
+        "qualifiziert laut Zertifikat; Aussteller in der angegebenen Liste gefunden",
+        "qualified according to the certificate; issuer found in the given list",
+    ),
+    "qualified-not-listed": (
+        "qualifiziert laut Zertifikat; Aussteller nicht in der angegebenen Liste",
+        "qualified according to the certificate; issuer not in the given list",
+    ),
+    "seal_algorithm": ("Verfahren {name}", "algorithm {name}"),
+    "recommended_until": ("empfohlen bis {day}", "recommended until {day}"),
     "certificate_unknown": ("noch nicht gelesen", "not read yet"),
     "valid_until": ("gültig bis {day}", "valid until {day}"),
     "days_left_n": ("noch {n} Tage", "{n} days left"),
@@ -327,6 +345,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "since": ("seit {at}", "since {at}"),
     "released": ("freigegeben: {what}", "released: {what}"),
     "released_document": ("das Dokument", "the document"),
+    "sealed_since_none": ("Seitdem wurde nichts gesiegelt.", "Nothing was sealed since then."),
+    "sealed_since_n": (
+        "Seitdem gesiegelt: {n} (Zertifikate: {c})",
+        "Sealed since then: {n} (certificates: {c})",
+    ),
     "discarded": ("aufgegeben: {id}", "given up: {id}"),
     "shift_begins": (
         "In {hotfolder} scannt ab jetzt {operator}.",

@@ -115,6 +115,18 @@ class Documents(Writer):
             moves.end_uncleanly(step, self.document(document.id), count=True, why=why)
         return self.document(document.id)
 
+    def let_wait(self, document: Document, code: str, now: datetime) -> Document:
+        """Let a CLAIMED document wait for what *code* says; `resume` ends it."""
+        with self._step(now) as step:
+            moves.let_wait(step, document, code)
+        return self.document(document.id)
+
+    def resume(self, document: Document, now: datetime) -> Document:
+        """Let a WAITING document go on: what it waited for is there."""
+        with self._step(now) as step:
+            moves.move_document(step, document, Event.RESUME, {}, code="")
+        return self.document(document.id)
+
     def refuse(self, document: Document, code: str, reason: str, now: datetime) -> Document:
         """Set a document aside that cannot be sealed as it is; a copy goes back to its people."""
         with self._step(now) as step:
@@ -165,6 +177,7 @@ class Documents(Writer):
                 findings=json.dumps(facts["findings"]),
                 finding_pages=json.dumps(facts.get("finding_pages", [])),
                 pages_digest=facts.get("pages_sha256", ""),
+                certificate=facts.get("certificate_sha256", ""),
                 duplicate_of=facts.get("duplicate_of", ""),
                 checked_at=checked,
                 sealed_at=utc_text(sealed_at),

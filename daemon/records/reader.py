@@ -7,6 +7,7 @@ waits for a stage. Counts come from the tallies that the transactions keep.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from daemon import ledger, lifecycle, schema
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from daemon.document import Digest
+
 SENDABLE: Final = (
     "step = '' AND EXISTS (SELECT 1 FROM document WHERE id = delivery.document"
     " AND document.state IN ('frozen','filed'))"
@@ -31,6 +34,19 @@ FEWEST_DIGITS: Final = 8
 """So many of an id's last digits say which document is meant: the first ones are a time."""
 GROUP_DIGITS: Final = 12
 """The last group of an id has so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedOne:
+    """One document as `scanseal sealed-since` tells it."""
+
+    id: str
+    sealed_at: str
+    state: str
+    certificate: str
+    """SHA-256 of the certificate that sealed it."""
+    targets: dict[str, str]
+    """The state of each delivery, by target."""
 
 
 class Reader:
@@ -132,6 +148,38 @@ class Reader:
         """Return how many documents wait for *code*."""
         statement = f"SELECT count(*) FROM document WHERE {_being(State.WAITING)} AND code = ?"  # noqa: S608
         return int(self._db.execute(statement, [code]).fetchone()[0])
+
+    def waiting_profiles(self, code: str) -> dict[str, int]:
+        """Return how many documents of each profile wait for *code*."""
+        statement = (
+            f"SELECT profile, count(*) FROM document WHERE {_being(State.WAITING)}"  # noqa: S608
+            " AND code = ? GROUP BY profile"
+        )
+        return dict(self._db.execute(statement, [code]).fetchall())
+
+    def sealed_since(self, since: datetime, after: tuple[str, str], limit: int) -> list[SealedOne]:
+        """Return what was sealed at *since* or later, by time and id, from behind *after* on."""
+        statement = (
+            "SELECT id, sealed_at, state, certificate FROM document"  # noqa: S608
+            f" WHERE {schema.SEALED} AND sealed_at >= ? AND (sealed_at, id) > (?, ?)"
+            " ORDER BY sealed_at, id LIMIT ?"
+        )
+        return [
+            SealedOne(
+                **row,
+                targets={one.target: one.state.value for one in self.deliveries(row["id"])},
+            )
+            for row in map(dict, self._db.execute(statement, [utc_text(since), *after, limit]))
+        ]
+
+    def count_sealed_since(self, since: datetime, certificate: Digest) -> int:
+        """Return how many documents one certificate has sealed since then."""
+        statement = (
+            f"SELECT count(*) FROM document WHERE {schema.SEALED} AND sealed_at >= ?"  # noqa: S608
+            " AND certificate = ?"
+        )
+        values = [utc_text(since), str(certificate)]
+        return int(self._db.execute(statement, values).fetchone()[0])
 
     def waiting_hotfolders(self) -> set[str]:
         """Return the hot folders of documents that wait to be described: they are still needed."""

@@ -120,6 +120,9 @@ class CrookedKey:
     def environment(self) -> str:
         return self._real.environment
 
+    def qualified(self, certificate: bytes = b"") -> str:
+        return self._real.qualified(certificate)
+
     async def sign(self, attributes: bytes) -> bytes:
         return self._spoil(await self._real.sign(attributes))
 

@@ -237,7 +237,6 @@ def test_a_key_of_a_later_feature_takes_its_default_only(
 def test_the_keys_that_are_not_built_are_these() -> None:
     """Whoever builds one takes it off this list, and writes its tests."""
     assert {f"{section} {item.name}" for section, item in LATER} == {
-        "[profile.post] integrity",
         "[profile.post] seal_after",
         "[profile.post] keep_local_days",
         "[profile.post] keep_refused_days",

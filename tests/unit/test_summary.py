@@ -102,7 +102,14 @@ def test_german_has_no_english_state_and_no_time_of_another_zone() -> None:
                 }
             ],
             token={"label": "siegel", "state": "needs-person", "code": "pin-rejected"},
-            certificate={"subject": "CN=Siegel", "days_left": -1},
+            certificate={
+                "subject": "CN=Siegel",
+                "days_left": -1,
+                "qualified": "qualified-not-checked",
+                "algorithm": "rsa-pkcs1v15-sha256",
+                "recommended_until": "",
+                "remarks": ["padding-legacy"],
+            },
         ),
         "de",
         "Europe/Berlin",

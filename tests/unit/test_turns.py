@@ -39,6 +39,9 @@ class SlowSealer:
     def seconds(self, _: object) -> float:
         return 900.0
 
+    async def resume(self, _key: object) -> int:
+        return 0
+
     async def seal(self, document: Any, _key: object) -> Any:
         self.begun.append(document.id)
         await self.end.wait()
