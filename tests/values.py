@@ -69,7 +69,9 @@ def part(role: str, file: str, document_id: str = "") -> Part:
     return Part(role=role, file=file, digest=Digest.of(f"{document_id}/{file}".encode()), size=10)
 
 
-def sealed(spool: Spool, document: Document, now: datetime = NOW) -> Document:
+def sealed(
+    spool: Spool, document: Document, now: datetime = NOW, certificate: str = ""
+) -> Document:
     """Take a claimed document to SEALED, as the sealer does."""
     head = spool.begin(document, "seal", now)
     facts: dict[str, Any] = {
@@ -77,6 +79,7 @@ def sealed(spool: Spool, document: Document, now: datetime = NOW) -> Document:
         "images": 1,
         "findings": [],
         "ledger_hash": head.hash,
+        "certificate_sha256": certificate,
     }
     return spool.seal(
         document,

@@ -504,3 +504,55 @@ def test_a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one(spool: Spoo
     assert spool.copies_due("post", 5) == [again]
     spool.copied_back(again, LATER, LATER + timedelta(seconds=3))
     assert spool.copies_due("post", 5) == []
+
+
+def test_a_document_waits_for_a_reason_and_goes_on(spool: Spool) -> None:
+    """Each way is one step with its line; the reason is on the row, and only while it waits."""
+    document = claimed(spool)
+    other = claimed(spool, 1)
+
+    waiting = spool.let_wait(document, "seal-quality", NOW)
+    assert (waiting.state, waiting.code) == (State.WAITING, "seal-quality")
+    assert last(spool)["detail"] == {"code": "seal-quality"}
+    assert spool.waiting_for("seal-quality") == [waiting]
+    assert spool.waiting_for("operator") == []
+    assert spool.waiting("post") == []
+    assert spool.in_state(State.CLAIMED, 5) == [other]
+    check(spool)
+
+    resumed = spool.resume(waiting, LATER)
+    assert (resumed.state, resumed.code) == (State.CLAIMED, "")
+    assert events(spool)[-2:] == ["wait", "resume"]
+    check(spool)
+    with pytest.raises((StaleWrite, IllegalStep)):
+        spool.resume(resumed, LATER)
+
+
+def test_what_was_sealed_since_a_time_is_listed_page_by_page(spool: Spool) -> None:
+    """After a revocation: which documents, where they are now, and with which certificate."""
+    ours, other = str(Digest.of(b"ours")), str(Digest.of(b"other"))
+    before = sealed(spool, claimed(spool), NOW, ours)
+    at = NOW + timedelta(hours=1)
+    late = [
+        sealed(spool, claimed(spool, number), at + timedelta(minutes=number // 2), certificate)
+        for number, certificate in enumerate((ours, ours, other, ours), 1)
+    ]
+    claimed(spool, 9)
+
+    found, after = [], ("", "")
+    while page := spool.sealed_since(at, after, 3):
+        found += page
+        after = (page[-1].sealed_at, page[-1].id)
+    assert [one.id for one in found] == [one.id for one in late]
+    assert {one.sealed_at for one in found} <= {
+        utc_text(one.sealed_at) for one in late if one.sealed_at
+    }
+    assert [one.certificate for one in found] == [ours, ours, other, ours]
+    assert {one.state for one in found} == {"sealed"}
+    assert spool.count_sealed_since(at, Digest.of(b"ours")) == 3
+    assert spool.count_sealed_since(NOW, Digest.of(b"ours")) == 4
+    assert spool.sealed_since(NOW, ("", ""), 1)[0].id == before.id
+
+    frozen(spool, claimed(spool, 10), at)
+    newest = max(spool.sealed_since(at, ("", ""), 9), key=lambda one: one.id)
+    assert newest.targets == {"archive": "pending", "dms": "pending"}

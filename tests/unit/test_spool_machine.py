@@ -74,6 +74,14 @@ class Machine(RuleBasedStateMachine):
                 self.spool.refuse(document, "pdf-damaged", "", self.now)
 
     @rule(data=st.data())
+    def let_wait_or_resume(self, data: st.DataObject) -> None:
+        if one := self.some(data, State.CLAIMED, State.WAITING):
+            if one.state is State.CLAIMED:
+                self.spool.let_wait(one, "seal-quality", self.now)
+            else:
+                self.spool.resume(one, self.now)
+
+    @rule(data=st.data())
     def seal_and_freeze(self, data: st.DataObject) -> None:
         if document := self.some(data, State.CLAIMED):
             frozen(self.spool, document, self.now)

@@ -161,3 +161,31 @@ def test_a_pause_ends_when_nothing_waits_any_more() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(main())
+
+
+class WaitingSealer(SlowSealer):
+    """Documents of its wait for a better certificate, for as long as it says."""
+
+    waiting = 2
+
+    async def resume(self, _key: object) -> int:
+        return self.waiting
+
+
+def test_documents_that_wait_for_a_better_seal_are_an_alarm() -> None:
+    """Nobody stands still without saying so; it is cleared when they go on."""
+
+    async def main() -> None:
+        alarms = Alarms(now)
+        sealer = WaitingSealer()
+        shelf, key = cast("Any", Shelf([])), cast("Any", GoodKey())
+        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, now, "host")
+        task = asyncio.create_task(made.run())
+        await until(lambda: [(a.code, a.detail) for a in alarms.now()] == [("seal-quality", "2")])
+        sealer.waiting = 0
+        made.wake()
+        await until(lambda: alarms.now() == ())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
