@@ -514,8 +514,9 @@ def test_a_document_waits_for_a_reason_and_goes_on(spool: Spool) -> None:
     waiting = spool.let_wait(document, "seal-quality", NOW)
     assert (waiting.state, waiting.code) == (State.WAITING, "seal-quality")
     assert last(spool)["detail"] == {"code": "seal-quality"}
-    assert spool.waiting_for("seal-quality") == [waiting]
-    assert spool.waiting_for("operator") == []
+    assert spool.waiting_for("seal-quality") == [waiting.id]
+    assert spool.waiting_profiles("seal-quality") == {waiting.profile: 1}
+    assert spool.waiting_profiles("operator") == {}
     assert spool.waiting("post") == []
     assert spool.in_state(State.CLAIMED, 5) == [other]
     check(spool)
