@@ -68,9 +68,11 @@ def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
         where = f"[[target]] {target.name}"
         findings.append(_writable(where, Path(target.path), "check_why_target"))
     findings.append(_readable("[hsm] module", Path(config.hsm.module)))
-    for key, name in (("chain", config.hsm.chain), ("certificate", config.hsm.certificate)):
-        if name:
-            findings.append(_certificate(f"[hsm] {key}", Path(name)))
+    findings.extend(
+        _certificate(f"[hsm] {key}", Path(name))
+        for key in ("chain", "certificate", "trusted_list")
+        if (name := getattr(config.hsm, key))
+    )
     findings.append(_pin(config, credentials))
     findings.append(_sandbox())
     return tuple(findings)

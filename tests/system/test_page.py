@@ -593,3 +593,35 @@ def test_a_stop_does_not_wait_for_a_page(site: Site) -> None:
     assert time.monotonic() - started < 5
     idle.close()
     waiting.close()
+
+
+@pytest.mark.parametrize(("language", "column"), [("de", 0), ("en", 1)])
+def test_the_page_says_what_the_certificate_is_and_what_was_not_checked(
+    site: Site, language: str, column: int
+) -> None:
+    """Qualified by its own word, how it signs, until when that is recommended, and what to know."""
+    assert LIVE.certificate is not None
+    certificate = replace(
+        LIVE.certificate,
+        qualified="qualified-not-checked",
+        algorithm="ecdsa-sha256",
+        recommended_until="2031-12-31",
+        remarks=("curve-not-validated",),
+    )
+    site.do(lambda box: box.know(certificate=certificate))
+
+    text = site.ask(f"/?lang={language}").text
+    assert WORDS["qualified-not-checked"][column] in text
+    assert "ecdsa-sha256" in text
+    assert "2031-12-31" in text
+    assert CODES["curve-not-validated"].text(language).sentence in text
+
+
+def test_the_page_of_a_document_says_what_it_waits_for(site: Site) -> None:
+    """With what to do about it."""
+    document = site.do(lambda box: box.claimed())
+    site.do(lambda box: box.spool.let_wait(document, "seal-quality", NOW))
+
+    text = site.ask(f"/documents/{document.id}?lang=en").text
+    assert CODES["seal-quality"].en.sentence in text
+    assert CODES["seal-quality"].en.remedy.split("accept_advanced", maxsplit=1)[0] in text

@@ -692,3 +692,28 @@ def test_every_key_of_it_is_explained() -> None:
 def test_no_line_of_it_is_too_wide() -> None:
     """It is read in a terminal, next to another one."""
     assert max(map(len, SAMPLE.read_text(encoding="utf-8").splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (
+            'integrity = "very-high"',
+            'integrity: not-available-yet: "very-high" needs level = "B-T"',
+        ),
+        ('integrity = "higher"', "integrity: must be normal or high or very-high (got 'higher')"),
+        ('accept_advanced = " "', "accept_advanced: must be a reason in words"),
+        ('integrity = "high"\naccept_advanced = "Beschluss 12/2026"', ""),
+    ],
+)
+def test_what_a_profile_asks_of_the_seal(tmp_path: Path, line: str, wanted: str) -> None:
+    """A need for protection that nothing here meets is never accepted in silence."""
+    path = tmp_path / "scanseal.toml"
+    path.write_text(GOOD.replace("[profile.post]\n", f"[profile.post]\n{line}\n"))
+
+    if not wanted:
+        assert config.load(path).profiles["post"].accept_advanced == "Beschluss 12/2026"
+        return
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert any(wanted in problem for problem in caught.value.problems), caught.value.problems
