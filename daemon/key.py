@@ -135,8 +135,10 @@ class Key:
         others = certificates.load_pem(Path(section.chain))
         if section.trusted_list:
             self._listed = certificates.load_pem(Path(section.trusted_list))
-        if self._chain is None or others != self._others:
-            self._others, self._template = others, None
+        if others != self._others:
+            self._others, self._template, self._chain = others, None, None
+        if self._chain is None or self._chain.problems(now):
+            # Of two that fit the other may be the valid one by now.
             self._chain = chains.chain_of(self._certificate, others, now)
         return self._chain
 

@@ -388,7 +388,9 @@ class Sealer:
             raise TransientError(qualified.WANTING, "the certificate is another one now")
         advanced = profile.integrity != "normal" and word not in qualified.ENOUGH
         facts = certificate.describe(template.certificate, sealed_at)
-        policy = certificate.advice(template.certificate, template.scheme)
+        if not facts.not_before <= sealed_at <= facts.not_after:  # over since the turn began
+            raise TransientError("certificate-expired", f"valid until {facts.not_after}")
+        advice = certificate.advice(template.certificate, template.scheme)
         said, section = document.described, self._section(document)
         return transfernote.TransferNote(
             document=document.id,
@@ -400,7 +402,7 @@ class Sealer:
             batch=said.batch,
             number=said.number,
             images_expected=said.pages,
-            findings=(*said.remarks, *policy.findings(sealed_at)),
+            findings=(*said.remarks, *advice.findings(sealed_at)),
             procedure=profile.procedure,
             daemon=f"Scanseal {__version__}",
             device=f"hot folder {document.hotfolder}",

@@ -155,6 +155,46 @@ def test_a_chain_that_was_mended_counts_at_the_next_turn(
     run(tmp_path, seal_token, work)
 
 
+def test_a_renewed_ca_takes_over_when_the_old_one_ends(
+    tmp_path: Path, seal_token: TokenFiles
+) -> None:
+    """Both lie in the file beforehand; nobody has to come on the day."""
+
+    async def work(bench: Bench) -> None:
+        old = authority("Aussteller", START, ROOT, days=(-9, 20), key=ISSUING.key)
+        new = authority("Aussteller", START, ROOT, days=(10, 3000), key=ISSUING.key)
+        bench.install(old.der, new.der, ROOT.der)
+        assert await bench.again()
+        bench.now = START + timedelta(days=21)
+        assert await bench.key.usable()
+
+    run(tmp_path, seal_token, work)
+
+
+def test_a_certificate_that_ends_in_the_middle_of_a_turn_seals_nothing_more(
+    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
+) -> None:
+    """A turn can last for hours; a seal that was made a second too late is invalid for ever."""
+
+    async def work(bench: Bench) -> None:
+        bench.install(days=(-1, 1))
+        assert await bench.again()
+        document = await bench.here.claim(drawn["foto.jpg"])
+        late = Sealer(
+            bench.config,
+            "box",
+            bench.here.spool,
+            bench.here.sealer._pages,
+            lambda: START + timedelta(days=1, seconds=1),
+        )
+        with pytest.raises(TransientError, match="certificate-expired"):
+            await late.seal(document, bench.key)
+        document = await bench.here.spool(Spool.document, document.id)
+        assert (document.state, document.step, document.tries) == (State.CLAIMED, "", 0)
+
+    run(tmp_path, seal_token, work)
+
+
 class Known:
     """A lookup that knows of one revocation."""
 
