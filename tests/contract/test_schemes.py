@@ -18,6 +18,7 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from contrib.demo import nss, token
+from daemon import durable
 from daemon.document import State
 from tests.sealing import Sealing, sealing
 from tests.unit.pages_samples import drawn as picture
@@ -70,6 +71,8 @@ def seal_one(root: Path, files: TokenFiles, scan: Path, seal: str) -> Path:
         document = await here.sealer.seal(await here.claim(scan), here.key)
         assert document.state is State.FROZEN, document.code
         folder.append(here.sealer.folder(document))
+        committed = (document.sealed, document.sealed_size)
+        assert durable.digest_of(folder[0] / "sealed.pdf") == committed
 
     async def main() -> None:
         async with sealing(root, files, seal=seal) as here:

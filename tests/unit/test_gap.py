@@ -235,3 +235,18 @@ def test_a_gap_that_is_not_one_hexadecimal_string_is_refused(tmp_path: Path, whe
 
     with pytest.raises(PermanentError, match="hexadecimal"):
         gap.read_back(path, place, place.byte_range, Digest.of(b"cms".ljust(100, b"\0")))
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_what_is_signed_has_its_own_digest_and_the_file_keeps_sha256(
+    tmp_path: Path, algorithm: str
+) -> None:
+    """`[seal] digest` is the CMS's; documents are named by SHA-256, whatever it is."""
+    place = prepare(tmp_path / "prepared", b"before", 200, b"after")
+    around = gap.digest_around(tmp_path / "prepared", place, algorithm)
+
+    gap.splice(tmp_path / "prepared", place, b"cms", tmp_path / "sealed.pdf")
+
+    seen = gap.look(tmp_path / "sealed.pdf", place, algorithm)
+    assert seen.signed == around == hashlib.new(algorithm, b"beforeafter").digest()
+    assert seen.whole == Digest.of((tmp_path / "sealed.pdf").read_bytes())
