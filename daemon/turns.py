@@ -102,18 +102,8 @@ class Turns:
         self._reap()
         if time.monotonic() < self._paused_until or not await self.may_seal():
             return bool(self._running)
-        await self._tell_of_the_nameless()
-        wanting = await self._sealer.resume(self._key)
-        if wanting:
-            self._alarms.raise_("seal-quality", detail=str(wanting))
-        else:
-            self._alarms.clear("seal-quality")
-        found: list[Document] = []
-        for state in (State.STAMPED, State.SEALED, State.CLAIMED):
-            found += await self._spool(Spool.in_state, state, BATCH)
-        # Last, and few: an authority that takes its time holds up no seal.
-        found += await self._stamper.due(max(STAMPS - self._stamps(), 0))
-        waiting = [document for document in found if document.id not in self._running]
+        await self._tell_what_waits()
+        waiting = [document for document in await self._next() if document.id not in self._running]
         if not waiting and not self._running:
             self._alarms.clear("sealing-paused")
         suspects = [document for document in waiting if document.tries]
@@ -133,12 +123,25 @@ class Turns:
             self.beat()
         return bool(waiting)
 
-    async def _tell_of_the_nameless(self) -> None:
-        """Say that documents wait for the name of who scanned them: nothing else would."""
-        if waiting := await self._spool(Spool.waiting_count, "operator"):
-            self._alarms.raise_(NAMELESS, detail=str(waiting))
-        else:
-            self._alarms.clear(NAMELESS)
+    async def _next(self) -> list[Document]:
+        """Return what could be begun, in the order in which it should be."""
+        found: list[Document] = []
+        for state in (State.STAMPED, State.SEALED, State.CLAIMED):
+            found += await self._spool(Spool.in_state, state, BATCH)
+        # Last, and few: an authority that takes its time holds up no seal.
+        return found + await self._stamper.due(max(STAMPS - self._stamps(), 0))
+
+    async def _tell_what_waits(self) -> None:
+        """Let go on what waited for a better seal; say what waits still: nothing else would."""
+        waiting = {
+            NAMELESS: await self._spool(Spool.waiting_count, "operator"),
+            "seal-quality": await self._sealer.resume(self._key),
+        }
+        for code, count in waiting.items():
+            if count:
+                self._alarms.raise_(code, detail=str(count))
+            else:
+                self._alarms.clear(code)
 
     def _begin(self, document: Document) -> None:
         # Three page-worker calls, and what the token and the disk take beside them.

@@ -186,6 +186,7 @@ def test_a_certificate_that_ends_in_the_middle_of_a_turn_seals_nothing_more(
             bench.here.spool,
             bench.here.sealer._pages,
             lambda: START + timedelta(days=1, seconds=1),
+            bench.here.stamper,
         )
         with pytest.raises(TransientError, match="certificate-expired"):
             await late.seal(document, bench.key)
@@ -294,7 +295,12 @@ def test_an_algorithm_that_ages_is_told_of_and_stops_nothing(
             assert await bench.again()
             assert {c for c in bench.alarms() if c.startswith("algorithm-")} == {code} - {""}
         sealer = Sealer(
-            bench.config, "box", bench.here.spool, bench.here.sealer._pages, bench.clock
+            bench.config,
+            "box",
+            bench.here.spool,
+            bench.here.sealer._pages,
+            bench.clock,
+            bench.here.stamper,
         )
         document = await sealer.seal(await bench.here.claim(drawn["foto.jpg"]), bench.key)
         assert document.state is State.FROZEN

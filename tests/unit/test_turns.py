@@ -179,7 +179,14 @@ def test_documents_that_wait_for_a_better_seal_are_an_alarm() -> None:
         alarms = Alarms(now)
         sealer = WaitingSealer()
         shelf, key = cast("Any", Shelf([])), cast("Any", GoodKey())
-        made = turns.Turns(shelf, cast("Any", sealer), key, alarms, cast("Any", OpenGate()))
+        made = turns.Turns(
+            shelf,
+            cast("Any", sealer),
+            key,
+            alarms,
+            cast("Any", OpenGate()),
+            cast("Any", Unstamped()),
+        )
         task = asyncio.create_task(made.run())
         await until(lambda: [(a.code, a.detail) for a in alarms.now()] == [("seal-quality", "2")])
         sealer.waiting = 0
