@@ -129,13 +129,17 @@ STEPS: Final = (
     ("digest", "digest around the gap, signed attributes", "prepare done", "sign asked"),
     ("sign", "C_Sign, through the HSM process", "sign asked", "sign done"),
     (
-        "splice",
-        "CMS, note.xml with fsync, splice, fsync, rename, fsync of the folder",
-        "sign done",
+        "compare",
+        "beside these two: compare with the original, in the page worker",
         "readback asked",
+        "readback done",
     ),
-    ("compare", "compare with the original, in the page worker", "readback asked", "readback done"),
-    ("readback", "read back from disk, digest, verify the CMS", "readback done", "seal asked"),
+    (
+        "splice",
+        "CMS, splice, fsync, rename, fsync of the folder, read back from disk, digest, verify",
+        "sign done",
+        "seal asked",
+    ),
     ("commit", "commit SEALED", "seal asked", "seal done"),
 )
 

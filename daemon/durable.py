@@ -7,17 +7,22 @@ has already forgotten the pages, so the error goes up and the process ends (I5).
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import secrets
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from daemon.document import CHUNK, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SYNC_FILE_RANGE_WRITE: Final = 2
+"""sync_file_range(2)."""
+_LIBC: Final = ctypes.CDLL(None)
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -100,6 +105,18 @@ def opened(path: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(f"not a regular file: {path}")
     return os.fdopen(fd, "rb", buffering=0)
+
+
+def start_writing(path: Path) -> None:
+    """Let the kernel begin to write the file to the disk, and do not wait for it.
+
+    It promises nothing: the fsync that follows has less to wait for, that is all.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _LIBC.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), SYNC_FILE_RANGE_WRITE)
+    finally:
+        os.close(fd)
 
 
 def forget_pages(path: Path) -> None:

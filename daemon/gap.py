@@ -82,8 +82,8 @@ def look(path: Path, gap: Gap, algorithm: str = "sha256", *, whole: bool = True)
     return Seen(Digest(entire.hexdigest()), signed.digest(), held, position)
 
 
-def digest_around(path: Path, gap: Gap, algorithm: str = "sha256") -> bytes:
-    """Return the digest of all bytes of a prepared file but the gap, which has to be empty."""
+def look_around(path: Path, gap: Gap, algorithm: str = "sha256") -> Seen:
+    """Return what all bytes of a prepared file but the gap come to; the gap has to be empty."""
     seen = look(path, gap, algorithm, whole=False)
     # 128 random bits stand in it, then zeros: it is ours, and nothing was put into it yet.
     if (
@@ -92,26 +92,36 @@ def digest_around(path: Path, gap: Gap, algorithm: str = "sha256") -> bytes:
         or seen.gap[33:-1].strip(b"0")
     ):
         raise PermanentError("seal-invalid", "the prepared file is not as the worker said")
-    return seen.signed
+    return seen
 
 
-def splice(prepared: Path, gap: Gap, cms: bytes, sealed: Path) -> None:
-    """Put *cms* into the gap and let the file become *sealed*, durably."""
+def filled(gap: Gap, cms: bytes) -> bytes:
+    """Return what stands in the gap with *cms* in it, its delimiters included."""
     room = gap.end - gap.start - 2
     digits = cms.hex().encode().ljust(room, b"0")
     if len(digits) != room:
         raise PermanentError("seal-invalid", f"{len(cms)} bytes do not fit into the gap")
-    fd = os.open(prepared, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        written = os.pwrite(fd, digits, gap.start + 1)
-        if written != room:
-            raise OSError(f"{written} of {room} bytes written")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    return b"<%b>" % digits
+
+
+def splice(prepared: Path, gap: Gap, cms: bytes, sealed: Path) -> None:
+    """Put *cms* into the gap and let the file become *sealed*, durably."""
+    _fill(prepared, gap, cms)
     prepared.replace(sealed)
     durable.sync_folder(sealed.parent)
     durable.forget_pages(sealed)
+
+
+def _fill(path: Path, gap: Gap, cms: bytes) -> None:
+    held = filled(gap, cms)
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        written = os.pwrite(fd, held, gap.start)
+        if written != len(held):
+            raise OSError(f"{written} of {len(held)} bytes written")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def restamp(sealed: Path, gap: Gap, cms: bytes, target: Path) -> Seen:
@@ -119,20 +129,9 @@ def restamp(sealed: Path, gap: Gap, cms: bytes, target: Path) -> Seen:
 
     The file itself is not touched. What was at *target* is nobody's, and goes.
     """
-    room = gap.end - gap.start - 2
-    digits = cms.hex().encode().ljust(room, b"0")
-    if len(digits) != room:
-        raise PermanentError("timestamp-too-large", f"{len(cms)} bytes do not fit into the gap")
     target.unlink(missing_ok=True)
     durable.copy(sealed, target)
-    fd = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        written = os.pwrite(fd, digits, gap.start + 1)
-        if written != room:
-            raise OSError(f"{written} of {room} bytes written")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    _fill(target, gap, cms)
     durable.sync_folder(target.parent)
     durable.forget_pages(target)
     return look(target, gap)

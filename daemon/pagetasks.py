@@ -71,7 +71,7 @@ class PageTasks:
         reply = await self._call(
             "readback",
             {
-                "sealed": str(self._place.reading),
+                "sealed": str(self._place.output),
                 "original": str(self._place.source),
                 "kind": self._document.kind,
                 "max_pixels": self._max_pixels,

@@ -6,9 +6,12 @@ One document, one seal, in the order that a kill at any point leaves harmless:
     prepare  (page worker) one rewrite with an empty signature, in work/out; where the
              profile wants an envelope for what is refused, a cover page instead
     digest   all bytes but the gap; the token signs the signed attributes
+    compare  meanwhile a page worker reads the ByteRange and compares the pages with the
+             original's (I11), and note.xml and the file are on their way to the disk
     splice   the CMS into the gap; fsync; rename to sealed.pdf; fsync the folder
-    read     the file again, from disk: ByteRange, digest and signature from what
-             the file itself says; a page worker compares the pages (I4, I11)
+    read     the file again, from disk: but for the gap it is byte for byte what was
+             compared and signed, in the gap is the CMS and nothing else; that verifies
+             by what it says itself (I4; docs/decisions/0017)
     commit   SEALED
     stamp    where the profile wants it: a time-stamp token into the gap (stamping.py)
     freeze   note.xml and the manifest with its detached CMS; commit; deliveries
@@ -235,25 +238,44 @@ class Sealer:
         ready = await self._ready(document, tasks, place, note, twin)
         prepared = ready.prepared
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
-        digest = await asyncio.to_thread(place.digest_output, hole, template.digest)
-        attributes = cms.signed_attributes(template, digest)
-        seal = cms.assemble(template, attributes, await key.sign(attributes))
         xml = transfernote.as_xml(ready.note)
-        await asyncio.to_thread(self._place, document, place, hole, seal, xml)
+        found, (made, seal) = await _both(
+            tasks.compare(ready.note, ready.code),
+            self._signed(document, key, template, place, hole, xml),
+        )
+        # What the worker's parser found in the file is what was hashed here, and signed.
+        gap.agree(made, hole, found.byte_range, found.contents)
+        if found.images != prepared.images:
+            raise PermanentError(SICK, "the file has other pages than were prepared")
         sealed = self.folder(document) / "sealed.pdf"
-        compare = tasks.compare(ready.note, ready.code)
-        found, seen = await _beside(compare, partial(gap.look, sealed, hole, template.digest))
-        gap.agree(seen, hole, found.byte_range, found.contents)
-        # Both: what is in the file is a good seal, and it is the one that was made.
-        cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
-        if seen.signed != digest or found.images != prepared.images:
+        seen = await asyncio.to_thread(_placed, place, hole, seal, sealed, template.digest)
+        if (seen.signed, seen.size, seen.gap) != (made.signed, made.size, gap.filled(hole, seal)):
             raise PermanentError(SICK, "the file on disk is not the one that was signed")
+        cms.check(gap.contents_of(seen), seen.signed, template.certificate, template.chain)
         return _Sealed(
             ready=ready,
             sealed=gap.part_of(seen),
             note=manifests.part("note", "note.xml", xml),
             certificate=Digest.of(template.certificate),
         )
+
+    async def _signed(
+        self,
+        document: Document,
+        key: SealingKey,
+        template: cms.Template,
+        place: Workplace,
+        hole: gap.Gap,
+        xml: bytes,
+    ) -> tuple[gap.Seen, bytes]:
+        """Return what was prepared, as it was hashed, and its CMS."""
+        made = await asyncio.to_thread(place.look_at_output, hole, template.digest)
+        attributes = cms.signed_attributes(template, made.signed)
+        note = self.folder(document) / "note.xml"
+        signature, _ = await _both(
+            key.sign(attributes), asyncio.to_thread(_on_its_way, place, note, xml)
+        )
+        return made, cms.assemble(template, attributes, signature)
 
     async def _ready(
         self,
@@ -267,7 +289,7 @@ class Sealer:
         check = partial(self._still_as_claimed, document)
         try:
             # While the worker parses, the original is read here: it has to be what was claimed.
-            prepared, _ = await _beside(tasks.prepare(note), check)
+            _, prepared = await _both(asyncio.to_thread(check), tasks.prepare(note))
         except Refused as exc:
             policies = self._config.profiles[document.profile].policies
             # The code is the worker's word; what these codes mean only a PDF can have.
@@ -340,14 +362,6 @@ class Sealer:
             found = durable.digest_of(self.original(document))
         if found != (document.digest, document.size):
             raise PermanentError(OWN_COPY_DAMAGED, "the original is not what was claimed")
-
-    def _place(
-        self, document: Document, place: Workplace, hole: gap.Gap, seal: bytes, xml: bytes
-    ) -> None:
-        sealed = self.folder(document) / "sealed.pdf"
-        durable.write_unsynced(sealed.with_name("note.xml"), xml)
-        gap.splice(place.output, hole, seal, sealed)
-        durable.link_or_copy(sealed, place.reading)
 
     async def _creator(self, document: Document) -> tuple[str, str]:
         """Return who scanned, and what says so; ("", "") if nothing names a person."""
@@ -452,13 +466,28 @@ class Sealer:
         return await self._spool(Spool.freeze, document, deliveries, self._clock())
 
 
-async def _beside(call: Awaitable[S], work: Callable[[], T]) -> tuple[S, T]:
-    """Do *work* in a thread while *call* runs; what goes wrong in *work* counts first."""
-    done = asyncio.ensure_future(asyncio.to_thread(work))
+def _on_its_way(place: Workplace, note: Path, xml: bytes) -> None:
+    """Put what is known already on its way to the disk; the folder is fsynced with the seal."""
+    durable.start_writing(place.output)
+    durable.write_unsynced(note, xml)
+
+
+def _placed(place: Workplace, hole: gap.Gap, seal: bytes, sealed: Path, algorithm: str) -> gap.Seen:
+    """Put *seal* into the file, let it become *sealed*, durably; return what the disk has of it."""
+    gap.splice(place.output, hole, seal, sealed)
+    return gap.look(sealed, hole, algorithm)
+
+
+async def _both(first: Awaitable[S], second: Awaitable[T]) -> tuple[S, T]:
+    """Return what both come to, at once and to their ends; what goes wrong in *first* counts first."""
+    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
-        reply = await call
-    except BaseException:
-        await asyncio.wait({done})
-        done.result()
+        await asyncio.wait({one, other})
+    except asyncio.CancelledError:
+        one.cancel()
+        other.cancel()
+        await asyncio.gather(one, other, return_exceptions=True)
         raise
-    return reply, await done
+    if one.exception() is not None:
+        other.exception()  # said or not, it is heard
+    return one.result(), other.result()

@@ -1,8 +1,7 @@
 """Where one attempt to seal a document works, and what may have become of it there.
 
     work/in/<attempt>.original    the scanner's bytes, lent to a page worker
-    work/out/<attempt>.prepared   what it writes
-    work/in/<attempt>.sealed      the sealed file, lent for the comparison
+    work/out/<attempt>.prepared   what it writes, and another call compares with the original
 
 The names hold id, tries and a random part. A page worker may leave anything at all
 in its place, or nothing: that is its own death, never the service's.
@@ -40,7 +39,6 @@ class Workplace:
 
     source: Path
     output: Path
-    reading: Path
 
     @classmethod
     def of(cls, config: Config, document: Document) -> Workplace:
@@ -49,7 +47,6 @@ class Workplace:
         return cls(
             source=config.work_in / f"{mark}.original",
             output=config.work_out / f"{mark}.prepared",
-            reading=config.work_in / f"{mark}.sealed",
         )
 
     def lend(self, original: Path) -> None:
@@ -57,10 +54,10 @@ class Workplace:
         with own_copy():
             durable.link_or_copy(original, self.source)
 
-    def digest_output(self, hole: gap.Gap, algorithm: str = "sha256") -> bytes:
-        """Return the digest of what was written around the *hole*."""
+    def look_at_output(self, hole: gap.Gap, algorithm: str = "sha256") -> gap.Seen:
+        """Return what was written around the *hole*, which has to be empty."""
         try:
-            return gap.digest_around(self.output, hole, algorithm)
+            return gap.look_around(self.output, hole, algorithm)
         except OSError as exc:
             # Nothing there, or something that is no file: the worker's word was wrong.
             if exc.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, None}:
@@ -69,7 +66,7 @@ class Workplace:
 
     def clear(self) -> None:
         """Leave nothing behind."""
-        for path in (self.source, self.output, self.reading):
+        for path in (self.source, self.output):
             remove(path)
 
 

@@ -403,7 +403,7 @@ def test_what_a_worker_cannot_have_said_is_not_written_down(lie: dict[str, objec
 def test_an_output_that_is_no_file_is_the_workers_fault(tmp_path: Path, there: str) -> None:
     """It counts against the document, and does not end the service."""
     output = tmp_path / "output"
-    place = Workplace(source=tmp_path / "in", output=output, reading=tmp_path / "sealed")
+    place = Workplace(source=tmp_path / "in", output=output)
     if there == "a link":
         output.symlink_to("/etc/passwd")
     elif there == "a folder":
@@ -412,7 +412,7 @@ def test_an_output_that_is_no_file_is_the_workers_fault(tmp_path: Path, there: s
         os.mkfifo(output)
 
     with pytest.raises(WorkerDied):
-        place.digest_output(gap.Gap(100, 300, 400))
+        place.look_at_output(gap.Gap(100, 300, 400))
 
     place.clear()
     assert list(tmp_path.iterdir()) == []
