@@ -15,6 +15,7 @@ lives longer than the call.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from dataclasses import asdict, dataclass
@@ -265,18 +266,19 @@ class Inside:
         name = next((name for name in (plain, combined) if name in self._mechanisms), None)
         if name is None:
             raise PermanentError("mechanism-missing", f"neither {plain} nor {combined}")
-        message = bytes.fromhex(argument["digest" if name == plain else "data"])
-        digest = scheme.rpartition("-")[2]
+        data = bytes.fromhex(argument["data"])
+        algorithm = scheme.rpartition("-")[2]
+        digest = hashlib.new(algorithm, data).digest()
+        message = digest if name == plain else data
         if name == "CKM_RSA_PKCS":  # pads only: the DigestInfo is ours to make
-            message = bytes.fromhex(DIGEST_INFOS[digest]) + message
+            message = bytes.fromhex(DIGEST_INFOS[algorithm]) + message
         if name == "CKM_ECDSA":
             # FIPS 186-5, 6.4.1: of a longer digest the leftmost bits count. Tokens are of
             # several minds about who leaves the others off.
             message = message[: (self._bits + 7) // 8]
         if scheme.startswith("rsa-pss-"):
-            made, mask = f"CKM_{digest.upper()}", f"CKG_MGF1_{digest.upper()}"
-            salt = len(bytes.fromhex(argument["digest"]))
-            pss = (getattr(p11, made), getattr(p11, mask), salt)
+            made, mask = f"CKM_{algorithm.upper()}", f"CKG_MGF1_{algorithm.upper()}"
+            pss = (getattr(p11, made), getattr(p11, mask), len(digest))
             mechanism = p11.RSA_PSS_Mechanism(p11.CKM[name], *pss)
         else:
             mechanism = p11.Mechanism(p11.CKM[name])

@@ -3,7 +3,7 @@
     main process                          HSM process: python -I -m daemon.hsm
     Hsm.open()   ── module, token ───▶    C_Initialize, C_OpenSession   (no login)
     Hsm.login()  ── the PIN's path ──▶    C_Login, once
-    Hsm.sign()   ── digest ──────────▶    C_SignInit, C_Sign
+    Hsm.sign()   ── attributes ──────▶    C_SignInit, C_Sign
 
 PyKCS11 never releases the GIL, vendor libraries hang and crash, and a login
 belongs to a process: so the token lives in one that can be killed. A fresh one
@@ -16,7 +16,6 @@ anything that brings asyncio (9 MB in a process that has no use for it).
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -117,8 +116,7 @@ class Hsm:
         """
         if digest != digest.of(data):
             raise ValueError("the digest is not that of the data")
-        made = hashlib.new(scheme.rpartition("-")[2], data).hexdigest()
-        argument = {"scheme": scheme, "digest": made, "data": data.hex()}
+        argument = {"scheme": scheme, "data": data.hex()}
         return bytes.fromhex((await self._call(_Signature, "sign", argument)).signature)
 
     async def close(self) -> None:
