@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -367,3 +368,25 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next_start(tmp_path: Pat
 
 def _begin_again(spool: Spool) -> None:
     spool._db.execute("INSERT INTO meta VALUES ('erasing', '1')")
+
+
+@pytest.mark.parametrize("scheme", ["rsa-pss-sha512", "ecdsa-sha384"])
+def test_a_day_is_sealed_with_the_digest_that_the_configuration_names(
+    tmp_path: Path, scheme: str
+) -> None:
+    """The seal's digest follows `[seal] digest`; the segment is named by SHA-256."""
+
+    async def work(here: Here) -> None:
+        await here.note(3)
+        here.now += DAY
+        await here.turn()
+        segment = (here.ledger / "2026-11-23.jsonl").read_bytes()
+        seal = (here.ledger / "2026-11-23.p7s").read_bytes()
+        template = here.key.template
+        digest = hashlib.new(scheme[-6:], segment).digest()
+        cms.check(seal, digest, template.certificate, template.chain, detached=True)
+        found = await here.spool(Spool.last_segment)
+        assert found is not None
+        assert found.digest == Digest.of(segment)
+
+    run(tmp_path, work, scheme)
