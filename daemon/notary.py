@@ -1,4 +1,4 @@
-"""What runs in a worker: reads what time-stamp authorities answered, and says what it is worth.
+"""What runs in a worker: reads what time-stamp authorities and others answered, and says its worth.
 
     main process   timestamp.TimeStamps  ──▶  worker: the answer's bytes, what was asked
                    checks what it can itself ◀──  the token, when, by whom
@@ -10,11 +10,10 @@ byte for byte is what RFC 3161 asks a requester for (2.4.2).
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, Final
 
+from daemon import evidence
 from daemon.child import serve
 from daemon.document import utc_text, utc_time
 from daemon.errors import PermanentError
@@ -25,12 +24,6 @@ WRONG: Final = "timestamp-wrong"
 MOST_OFF: Final = timedelta(minutes=5)
 """An authority's clock and ours may differ so much; more, and one of them is wrong."""
 LONGEST_NAME: Final = 200
-
-
-@cache
-def _runner() -> asyncio.Runner:
-    """Return the one loop of this process: it has sockets, which cannot be made behind the walls."""
-    return asyncio.Runner()
 
 
 def token(argument: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +85,7 @@ def _judged(signed: Any, asked: bytes, trust: list[str], now: datetime) -> str:
         revocation_mode="soft-fail",
         moment=now,
     )
-    judged = _runner().run(validate_tst_signed_data(signed, context, lambda _: asked))
+    judged = evidence.runner().run(validate_tst_signed_data(signed, context, lambda _: asked))
     status = TimestampSignatureStatus(**judged)
     if not (status.intact and status.valid):
         raise _wrong("its signature does not verify")
@@ -115,6 +108,7 @@ def _wrong(reason: str) -> PermanentError:
 
 if __name__ == "__main__":
     import pyhanko.sign.validation.generic_cms  # noqa: F401 (before the first answer waits for it)
+    import pyhanko_certvalidator.revinfo.validate_ocsp  # noqa: F401
 
-    _runner().get_loop()
-    serve({"token": token})
+    evidence.runner().get_loop()
+    serve({"token": token, "revocation": evidence.judge})

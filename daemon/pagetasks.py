@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from daemon import findings, transfernote
 from daemon.document import utc_time
-from daemon.errors import WorkerDied
+from daemon.errors import PermanentError, WorkerDied
+from daemon.pages.dss import NO_STORE
 from daemon.prepare import Prepared, ReadBack
 from daemon.workers import typed
 
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.document import Document
+    from daemon.pages.dss import Store
     from daemon.transfernote import TransferNote
     from daemon.workers import Workers
     from daemon.workplace import Workplace
@@ -30,9 +32,15 @@ class PageTasks:
     """The page worker's tasks for one document."""
 
     def __init__(
-        self, config: Config, workers: Workers, document: Document, place: Workplace
+        self,
+        config: Config,
+        workers: Workers,
+        document: Document,
+        place: Workplace,
+        store: Store = NO_STORE,
     ) -> None:
-        """Ask *workers* about *document*, in its *place*."""
+        """Ask *workers* about *document*, in its *place*; *store* is evidence for its file."""
+        self._store = store
         self._config = config
         self._workers = workers
         self._document = document
@@ -77,9 +85,13 @@ class PageTasks:
                 "max_pixels": self._max_pixels,
                 "code": code,
                 "note": transfernote.as_json(note),
+                "stored": bool(self._store),
             },
         )
-        return typed(ReadBack, reply)
+        found = typed(ReadBack, reply)
+        if found.evidence != self._store.digests:
+            raise PermanentError("seal-invalid", "the evidence in the file is not what was given")
+        return found
 
     def _file(self, note: TransferNote) -> dict[str, Any]:
         """Return what is said about the file to write."""
@@ -88,6 +100,7 @@ class PageTasks:
             "reserve": RESERVE,
             "permissions": self._config.seal.permissions,
             "note": transfernote.as_json(note),
+            "dss": self._store.as_argument(),
             "name": self._config.box.organisation,
             "reason": self._profile.procedure,
         }

@@ -77,6 +77,8 @@ class ReadBack:
     """`streams`, or `pixels` where one at least could not be carried over."""
     permissions: int
     """DocMDP; 0 if the file is not certified."""
+    evidence: tuple[str, ...] = ()
+    """The SHA-256 of each stream in the file's DSS: CRLs, certificates, OCSP responses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +91,11 @@ class Said:
 def prepare(argument: dict[str, Any]) -> dict[str, Any]:
     """Write the file that is to be sealed to `target`, which must not exist; see Prepared.
 
+    `dss` holds the evidence for B-LT (`pages.dss`), each in base64; empty for other levels.
     Raise Refused with the reason why the scan at `source` cannot be sealed; then
     there is no target.
     """
-    from daemon.pages import wrap  # noqa: PLC0415 (never in the main process)
+    from daemon.pages import dss, wrap  # noqa: PLC0415 (never in the main process)
     from daemon.pages.remarks import Wanted  # noqa: PLC0415
 
     note = transfernote.from_json(argument["note"])
@@ -117,6 +120,7 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
                     max_pixels=argument["max_pixels"],
                 ),
                 now=lambda: utc_text(datetime.now(UTC)),
+                store=dss.from_argument(argument.get("dss", {})),
             )
     return _as_json(
         Prepared(
@@ -141,10 +145,12 @@ def cover(argument: dict[str, Any]) -> dict[str, Any]:
     scan itself is not opened.
     """
     from daemon.pages import cover as page  # noqa: PLC0415 (never in the main process)
+    from daemon.pages import dss  # noqa: PLC0415
 
     note = transfernote.from_json(argument["note"])
     with _place_in_order(), _target(argument["target"]) as fd:
-        gap = page.written(fd, _empty_signature(argument, note), note, argument["code"])
+        store = dss.from_argument(argument.get("dss", {}))
+        gap = page.written(fd, _empty_signature(argument, note), note, argument["code"], store)
     return _as_json(
         Prepared(
             kind=note.original_kind,
@@ -165,14 +171,18 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
     """Compare the file at `sealed` with the `original` of this `kind`; see ReadBack.
 
     With a `code` it has to be the page that stands for the original, as `note` describes it.
+    `stored` says that there has to be evidence in it; what a PDF brought along is none.
     Raise PermanentError: `seal-invalid` if the file says something else of its
     signature than it has to, `pages-differ` if it shows anything else than the original.
     """
     from daemon.pages import graphs, inspect, sealed  # noqa: PLC0415
 
     path, original, kind = argument["sealed"], argument["original"], argument["kind"]
+    stored = bool(argument.get("stored"))
     with _place_in_order(), sealed.opened(path) as pdf:
         signature = sealed.signature_of(pdf, path)
+        ours = stored or kind != "pdf" or bool(argument.get("code"))
+        evidence = sealed.store_of(pdf) if ours else ()
         if argument.get("code"):
             from daemon.pages import covered  # noqa: PLC0415 (rare, and Pillow)
 
@@ -181,7 +191,7 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
             images, compared = 1, "pixels"
         elif kind == "pdf":
             with inspect.original(original) as source:
-                images = graphs.same(source, pdf, signature.field)
+                images = graphs.same(source, pdf, signature.field, stored=stored)
             compared = "streams"
         else:
             from daemon.pages import shown  # noqa: PLC0415 (Pillow, which PDFs do not need)
@@ -195,6 +205,7 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
         images=images,
         compared=compared,
         permissions=signature.permissions,
+        evidence=evidence,
     )
     return _as_json(found)
 

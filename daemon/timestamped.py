@@ -22,6 +22,8 @@ UNSIGNED: Final = 0xA1
 """[1] IMPLICIT UnsignedAttributes (RFC 5652, 5.3)."""
 FIELDS: Final = 6
 """Of a SignerInfo as we write it, up to its signature."""
+GROWTH: Final = 10
+"""The lengths of the five values around a token need up to two bytes more each."""
 
 
 def unpadded(held: bytes) -> bytes:
@@ -51,6 +53,15 @@ def with_token(cms: bytes, token: bytes) -> bytes:
     """Return *cms* with *token* in it, in the place of whatever token it had."""
     attribute = der.tlv(der.SEQUENCE, TIME_STAMP_TOKEN, der.tlv(der.SET, token))
     return _rewritten(cms, lambda fields: _written(fields[:FIELDS]) + der.tlv(UNSIGNED, attribute))
+
+
+def fits(cms_bytes: int, token_bytes: int, reserve: int) -> bool:
+    """Return whether a CMS of at most *cms_bytes* with a token of *token_bytes* fits *reserve*.
+
+    To be asked before anything is signed: afterwards nothing could be done about it.
+    """
+    attribute = der.tlv(der.SEQUENCE, TIME_STAMP_TOKEN, der.tlv(der.SET, bytes(token_bytes)))
+    return cms_bytes + len(der.tlv(UNSIGNED, attribute)) + GROWTH <= reserve
 
 
 def split(cms: bytes) -> tuple[bytes, bytes]:

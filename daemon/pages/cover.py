@@ -19,6 +19,7 @@ from daemon.codes import CODES
 from daemon.document import utc_time
 from daemon.magic import extension
 from daemon.pages import frames
+from daemon.pages.dss import NO_STORE
 from daemon.pages.packet import fresh
 from daemon.pages.picture import Density, Turn
 from daemon.pages.placeholder import Gap, settle
@@ -26,6 +27,7 @@ from daemon.pages.rewrite import TITLE
 from daemon.pages.writer import Writer
 
 if TYPE_CHECKING:
+    from daemon.pages.dss import Store
     from daemon.pages.signature import EmptySignature
     from daemon.transfernote import TransferNote
 
@@ -91,13 +93,15 @@ def drawn(note: TransferNote, code: str) -> Image.Image:
     return pen.sheet
 
 
-def written(fd: int, empty: EmptySignature, note: TransferNote, code: str) -> Gap:
-    """Write the page with *empty* and *note* to the empty file behind *fd*."""
+def written(
+    fd: int, empty: EmptySignature, note: TransferNote, code: str, store: Store = NO_STORE
+) -> Gap:
+    """Write the page with *empty*, *note* and *store* to the empty file behind *fd*."""
     page = frames.exactly(drawn(note, code), density=Density((DPI, DPI)), turn=Turn())
     with os.fdopen(fd, "w+b", closefd=False) as target:
         writer = Writer(target)
         writer.page(page)
-        writer.finish(empty, TITLE, fresh(note))
+        writer.finish(empty, TITLE, fresh(note), store)
     return settle(fd, empty)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from daemon.transfernote import TransferNote
 
-_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms"})
+_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms", "/DSS"})
 _TREE: Final = frozenset({"/Type", "/Count", "/Kids"})
 NAMED: Final = ("document", "original_sha256", "original_size", "findings", "match_de", "match_en")
 """What the note in the file has to say as the note that it was made from does."""

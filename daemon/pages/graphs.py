@@ -3,7 +3,7 @@
 Both files are read afresh. The two graphs are walked side by side; what they
 hold has to be equal, except for exactly what sealing adds:
 
-    catalog     /AcroForm: one field more, /SigFlags;  /Perms;  /Metadata
+    catalog     /AcroForm: one field more, /SigFlags;  /Perms;  /Metadata;  /DSS at B-LT
     first page  /Annots: that field, last
     trailer     what a table needs
 
@@ -51,8 +51,11 @@ class Differ(PermanentError):
         super().__init__("pages-differ", message)
 
 
-def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
-    """Return how many pages both files have; raise Differ unless all but *field* is the same."""
+def same(original: Pdf, sealed: Pdf, field: Dictionary, *, stored: bool = False) -> int:
+    """Return how many pages both files have; raise Differ unless all but *field* is the same.
+
+    *stored* says that the sealed file got evidence, in the place of any that the original had.
+    """
     pages, counterparts = list(original.pages), list(sealed.pages)
     if len(pages) != len(counterparts) or not pages:
         raise Differ(f"the original has {len(pages)} pages, the sealed file {len(counterparts)}")
@@ -70,7 +73,8 @@ def same(original: Pdf, sealed: Pdf, field: Dictionary) -> int:
     walk.longer(first.get(Name.Annots), sealed_first.get(Name.Annots), field, "annotations")
     for page, counterpart in zip(pages[1:], counterparts[1:], strict=True):
         walk.dictionaries(page.obj, counterpart.obj, NOTHING)
-    walk.dictionaries(original.Root, sealed.Root, ADDED_TO_CATALOG)
+    added = ADDED_TO_CATALOG | {"/DSS"} if stored else ADDED_TO_CATALOG
+    walk.dictionaries(original.Root, sealed.Root, added)
     walk.dictionaries(form, sealed_form, ADDED_TO_FORM)
     walk.longer(form.get(Name.Fields), sealed_form.get(Name.Fields), field, "fields")
     walk.dictionaries(original.trailer, sealed.trailer, OF_A_TABLE | {"/Root"})

@@ -5,6 +5,7 @@ What is added hangs on five places, and nothing else of the document is touched:
     catalog     /AcroForm   the form, with one more field
                 /Perms      the certification
                 /Metadata   the packet, with the note in it
+                /DSS        evidence for the level B-LT, where there is any
     first page  /Annots     one more widget, which shows nothing
     the file    one revision, with a plain cross-reference table
 
@@ -39,6 +40,7 @@ from daemon.pages.signature import EXISTS_AND_APPEND_ONLY, UNSET, WIDGET_FLAGS, 
 if TYPE_CHECKING:
     from pikepdf import Pdf
 
+    from daemon.pages.dss import Store
     from daemon.transfernote import TransferNote
 
 TITLE: Final = "Seal"
@@ -92,6 +94,16 @@ def add_note(pdf: Pdf, note: TransferNote, packet: Packet | None) -> None:
     """Put the note into the document's metadata, beside what *packet* says."""
     text = packet.with_note(note) if packet else fresh(note)
     pdf.Root.Metadata = pdf.make_stream(text, Type=Name.Metadata, Subtype=Name.XML)
+
+
+def add_store(pdf: Pdf, store: Store) -> None:
+    """Put the evidence into the catalog; nothing is added where there is none."""
+    if store:
+        lists = {
+            f"/{key}": Array([pdf.make_stream(one) for one in streams])
+            for key, streams in store.lists
+        }
+        pdf.Root.DSS = pdf.make_indirect(Dictionary({"/Type": Name.DSS, **lists}))
 
 
 def write(pdf: Pdf, fd: int) -> None:

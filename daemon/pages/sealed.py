@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Object, Pdf, String, as_int
+from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream, String, as_int
 
 from daemon.document import Digest
 from daemon.errors import PermanentError, Refused
@@ -108,6 +108,26 @@ def signature_of(pdf: Pdf, path: str) -> Signature:
     )
 
 
+def store_of(pdf: Pdf) -> tuple[str, ...]:
+    """Return the SHA-256 of each stream of evidence (DSS), by kind; nothing else may be in it."""
+    store = pdf.Root.get(Name.DSS)
+    if store is None:
+        return ()
+    need(isinstance(store, Dictionary), "the evidence is no dictionary")
+    assert isinstance(store, Dictionary)
+    kinds = set(store.keys()) - {"/Type"}
+    need(kinds <= {"/Certs", "/CRLs", "/OCSPs"}, "there is more than evidence in the DSS")
+    found: list[str] = []
+    for kind in sorted(kinds):
+        streams = store[kind]
+        need(isinstance(streams, Array), "the evidence is not in lists")
+        for stream in list(streams):
+            plain = isinstance(stream, Stream) and "/Filter" not in stream.stream_dict
+            need(plain, "the evidence is not as it was written")
+            found.append(Digest.of(stream.read_raw_bytes()).hex)
+    return tuple(found)
+
+
 def _permissions(pdf: Pdf, value: Dictionary) -> int:
     """Return what DocMDP allows, if signature and catalog agree about it; 0 without either."""
     certified = pdf.Root.get(Name.Perms)
@@ -173,4 +193,4 @@ def _is_last(table: bytes) -> bool:
     return table.count(b"startxref") == 1 and table.count(b"%%EOF") == 1
 
 
-__all__ = ["Signature", "need", "opened", "signature_of"]
+__all__ = ["Signature", "need", "opened", "signature_of", "store_of"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pikepdf import Pdf
 
-_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms"})
+_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms", "/DSS"})
 _TREE: Final = frozenset({"/Type", "/Count", "/Kids"})
 ORIENTATION: Final = 0x0112
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from daemon.pages import holdings, inspect, policy, revisions, rewrite, trees
+from daemon.pages.dss import NO_STORE
 from daemon.pages.packet import fresh
 from daemon.pages.placeholder import Gap, settle
 from daemon.pages.remarks import Remarks
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from daemon.document import Digest
+    from daemon.pages.dss import Store
     from daemon.pages.picture import Picture
     from daemon.pages.remarks import Wanted
     from daemon.pages.signature import EmptySignature
@@ -56,17 +58,26 @@ def written(
     policies: Mapping[str, str],
     wanted: Wanted,
     now: Callable[[], str],
+    store: Store = NO_STORE,
 ) -> Done:
-    """Write the scan at *source* with *empty* and *note* to the empty file behind *fd*."""
+    """Write the scan at *source* with *empty*, *note* and *store* to the empty file behind *fd*."""
     remarks = Remarks(wanted)
     if kind == "pdf":
         note = _rewritten(
-            source, fd, empty, note, limits=limits, policies=policies, remarks=remarks, now=now
+            source,
+            fd,
+            empty,
+            note,
+            limits=limits,
+            policies=policies,
+            remarks=remarks,
+            now=now,
+            store=store,
         )
         transcoded = False
     else:
         note, transcoded = _wrapped(
-            source, kind, fd, empty, note, limits=limits, remarks=remarks, now=now
+            source, kind, fd, empty, note, limits=limits, remarks=remarks, now=now, store=store
         )
     return Done(note, transcoded, remarks.digest, settle(fd, empty))
 
@@ -81,6 +92,7 @@ def _rewritten(
     policies: Mapping[str, str],
     remarks: Remarks,
     now: Callable[[], str],
+    store: Store,
 ) -> TransferNote:
     with inspect.original(source, limits.max_nesting) as pdf:
         images = inspect.pages_of(pdf, limits.max_pages, limits.max_nesting)
@@ -93,6 +105,7 @@ def _rewritten(
         note = remarks.completed(note, images, findings + replaced, now())
         rewrite.add_signature(pdf, empty)
         rewrite.add_note(pdf, note, packet)
+        rewrite.add_store(pdf, store)
         rewrite.write(pdf, fd)
     return note
 
@@ -107,6 +120,7 @@ def _wrapped(
     limits: Limits,
     remarks: Remarks,
     now: Callable[[], str],
+    store: Store,
 ) -> tuple[TransferNote, bool]:
     # Pillow, which most documents do not need, and the writer only with it.
     from daemon.pages.picture import TRANSCODED  # noqa: PLC0415
@@ -125,7 +139,7 @@ def _wrapped(
                 writer.page(watched)
             images += 1
         note = remarks.completed(note, images, findings, now())
-        writer.finish(empty, rewrite.TITLE, fresh(note))
+        writer.finish(empty, rewrite.TITLE, fresh(note), store)
     return note, TRANSCODED in note.findings
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from typing import IO, TYPE_CHECKING
 
+from daemon.pages.dss import NO_STORE, Store
 from daemon.pages.picture import Picture, device_space, number
 from daemon.pages.signature import EXISTS_AND_APPEND_ONLY, EmptySignature, widget
 
@@ -54,21 +55,32 @@ class Writer:
             )
         )
 
-    def finish(self, empty: EmptySignature, title: str, packet: bytes) -> None:
-        """Write the rest: page tree, signature, form, note, catalog, table."""
+    def finish(
+        self, empty: EmptySignature, title: str, packet: bytes, store: Store = NO_STORE
+    ) -> None:
+        """Write the rest: page tree, signature, form, note, evidence, catalog, table."""
         kids = b" ".join(b"%d 0 R" % page for page in self._pages)
         self._object(b"<< /Type /Pages /Count %d /Kids [ %b ] >>" % (len(self._pages), kids), TREE)
         note = self._stream(b" /Type /Metadata /Subtype /XML", iter([packet]))
         self._object(empty.source, SIGNATURE)
         self._object(widget(title, self._pages[0], SIGNATURE), FIELD)
         certified = b" /Perms << /DocMDP %d 0 R >>" % SIGNATURE if empty.permissions else b""
+        evidence = self._store(store)
         self._object(
             b"<< /Type /Catalog /Pages %d 0 R /Metadata %d 0 R"
-            b" /AcroForm << /Fields [ %d 0 R ] /SigFlags %d >>%b >>"
-            % (TREE, note, FIELD, EXISTS_AND_APPEND_ONLY, certified),
+            b" /AcroForm << /Fields [ %d 0 R ] /SigFlags %d >>%b%b >>"
+            % (TREE, note, FIELD, EXISTS_AND_APPEND_ONLY, certified, evidence),
             CATALOG,
         )
         self._table()
+
+    def _store(self, store: Store) -> bytes:
+        """Write the evidence; return the catalog's entry for it."""
+        entries = b""
+        for key, streams in store.lists:
+            numbers = (self._stream(b"", iter([one])) for one in streams)
+            entries += b" /%b [ %b ]" % (key.encode(), b" ".join(b"%d 0 R" % n for n in numbers))
+        return b" /DSS %d 0 R" % self._object(b"<< /Type /DSS%b >>" % entries) if store else b""
 
     def _image(self, picture: Picture) -> int:
         mask = b""

@@ -57,13 +57,13 @@ ROWS = (
     "certificate pinfile",
     "chain",
     "qualified",
-    "cms timestamped",
+    "cms evidence outward timestamped",
     "transfernote",
     "pages",
     "pages.entries",
     (
-        "pages.filename pages.ifd pages.jbig2 pages.packet pages.picture pages.policy pages.sidecar"
-        " pages.signature pages.trees"
+        "pages.dss pages.filename pages.ifd pages.jbig2 pages.packet pages.picture pages.policy"
+        " pages.sidecar pages.signature pages.trees"
     ),
     "pages.inspect pages.revisions pages.sample",
     (
@@ -85,7 +85,7 @@ ROWS = (
     "auditreport",
     "cryptoki",
     "hsm",
-    "notary template",
+    "notary revocation template",
     # the key, and the stage that seals
     "token",
     "book key",
