@@ -44,7 +44,7 @@ def host(url: str) -> str:
 
 
 async def answer(question: Question, patience: Patience, code: str) -> bytes:
-    """Return the answer's body, or raise TransientError *code*, which names the host."""
+    """Return the answer's body, or raise TransientError *code* with the reason."""
     limits = aiohttp.ClientTimeout(total=patience.total_seconds, connect=patience.connect_seconds)
     headers = {"Accept-Encoding": "identity"}
     if question.body is not None:
@@ -64,13 +64,13 @@ async def answer(question: Question, patience: Patience, code: str) -> bytes:
             ) as reply,
         ):
             if reply.status != 200:
-                raise _failed(code, question, f"status {reply.status}")
+                raise _failed(code, f"status {reply.status}")
             if question.answers and reply.content_type not in question.answers:
-                raise _failed(code, question, "another content type")
+                raise _failed(code, "another content type")
             return await _body(reply, question, code)
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         # Not its message: it holds the whole address.
-        raise _failed(code, question, type(exc).__name__) from None
+        raise _failed(code, type(exc).__name__) from None
 
 
 async def _body(reply: aiohttp.ClientResponse, question: Question, code: str) -> bytes:
@@ -78,9 +78,9 @@ async def _body(reply: aiohttp.ClientResponse, question: Question, code: str) ->
     async for piece in reply.content.iter_any():
         body += piece
         if len(body) > question.most_bytes:
-            raise _failed(code, question, f"more than {question.most_bytes} bytes")
+            raise _failed(code, f"more than {question.most_bytes} bytes")
     return bytes(body)
 
 
-def _failed(code: str, question: Question, why: str) -> TransientError:
-    return TransientError(code, f"{host(question.url)}: {why}")
+def _failed(code: str, why: str) -> TransientError:
+    return TransientError(code, why)

@@ -190,7 +190,7 @@ class Revocations:
                     self._worker, kind, answer, leaf, issuer or b"", self._clock()
                 )
             except TransientError as exc:
-                problems.append(_reason(url, exc))
+                problems.append(f"{outward.host(url)}: {exc.args[0]}")
                 continue
             self._keep(digest, kind, answer, said)
             return
@@ -232,11 +232,6 @@ def _question(kind: evidence.Kind, url: str, leaf: bytes, issuer: bytes) -> outw
         answers=frozenset({"application/ocsp-response"}),
         most_bytes=MOST_BYTES[kind],
     )
-
-
-def _reason(url: str, error: TransientError) -> str:
-    said = str(error.args[0])
-    return said if error.code == UNREACHABLE else f"{outward.host(url)}: {said}"
 
 
 def _web(names: Iterable[x509.GeneralName]) -> Iterator[str]:

@@ -12,12 +12,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
 
-import aiohttp
 from asn1crypto import core, tsp
 
-from daemon import der
+from daemon import der, outward
 from daemon.document import utc_text, utc_time
 from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.stamping import UNAVAILABLE, Token
@@ -28,10 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 QUERY_TYPE: Final = "application/timestamp-query"
-REPLY_TYPE: Final = "application/timestamp-reply"
-MOST: Final = 1 << 16
-"""An answer is not read beyond this."""
-SECONDS: Final = aiohttp.ClientTimeout(total=20.0, sock_connect=5.0, sock_read=10.0)
+REPLY_TYPES: Final = frozenset({"application/timestamp-reply"})
 WORKER_SECONDS: Final = 30.0
 LONGEST_REASON: Final = 200
 
@@ -79,12 +74,14 @@ class TimeStamps:
         trust: Callable[[], list[bytes]],
         worker: Caller,
         clock: Callable[[], datetime],
+        patience: outward.Patience = outward.Patience(),  # noqa: B008 (frozen)
     ) -> None:
         """Ask nobody yet; *trust* reads the certificates that authorities have to lead to."""
         self._urls = urls
         self._trust = trust
         self._worker = worker
         self._clock = clock
+        self._patience = patience
 
     async def token(self, imprint: bytes) -> Token:
         """Return the first token that one of them gives and that is good, in their order.
@@ -97,12 +94,15 @@ class TimeStamps:
                 return await self._one(url, imprint)
             except (TransientError, PermanentError) as exc:
                 # The host alone: an address may hold a password.
-                came_to.append(f"{urlsplit(url).hostname}: {exc.args[0]}"[:LONGEST_REASON])
+                came_to.append(f"{outward.host(url)}: {exc.args[0]}"[:LONGEST_REASON])
         raise TransientError(UNAVAILABLE, "; ".join(came_to) or "no [seal] timestamp_urls")
 
     async def _one(self, url: str, imprint: bytes) -> Token:
-        nonce = secrets.randbits(63) | 1 << 62
-        answer = await _asked(url, query(imprint, nonce))
+        nonce = secrets.randbits(64) | 1 << 64
+        question = outward.Question(
+            url=url, body=query(imprint, nonce), content_type=QUERY_TYPE, answers=REPLY_TYPES
+        )
+        answer = await outward.answer(question, self._patience, UNAVAILABLE)
         now = self._clock()
         argument = {
             "answer": answer.hex(),
@@ -112,41 +112,18 @@ class TimeStamps:
             "now": utc_text(now),
         }
         judged = typed(Judged, await self._worker.call("token", argument, seconds=WORKER_SECONDS))
-        return _plausible(judged, answer, imprint, now)
+        return _plausible(judged, answer, (imprint, core.Integer(nonce).dump()), now)
 
 
-def _plausible(judged: Judged, answer: bytes, imprint: bytes, now: datetime) -> Token:
+def _plausible(judged: Judged, answer: bytes, asked: tuple[bytes, ...], now: datetime) -> Token:
     """Return what the worker said, if it can have read it out of *answer* (I10)."""
     try:
         token, at = bytes.fromhex(judged.token), utc_time(judged.at)
         whole = der.first(token).whole == token
     except ValueError as exc:
         raise WorkerDied("a time-stamp token that is none") from exc
-    if not whole or token not in answer or imprint not in token:
+    if not whole or token not in answer or any(one not in token for one in asked):
         raise WorkerDied("a time-stamp token that was not in the answer")
     if abs(at - now) > timedelta(hours=1) or not judged.by.isprintable():
         raise WorkerDied("a time that no authority has given")
     return Token(der=token, at=at, by=judged.by)
-
-
-async def _asked(url: str, body: bytes) -> bytes:
-    """Return what the authority at *url* answers; TransientError if that is no answer."""
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=SECONDS) as session,
-            session.post(
-                url, data=body, headers={"Content-Type": QUERY_TYPE}, allow_redirects=False
-            ) as response,
-        ):
-            if response.status != 200:
-                raise TransientError(UNAVAILABLE, f"HTTP {response.status}")
-            if response.content_type != REPLY_TYPE:
-                raise TransientError(UNAVAILABLE, "it answers with something else")
-            answer = await response.content.read(MOST + 1)
-            while len(answer) <= MOST and (more := await response.content.read(MOST)):
-                answer += more
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-        raise TransientError(UNAVAILABLE, type(exc).__name__) from None
-    if len(answer) > MOST:
-        raise TransientError(UNAVAILABLE, "it answers more than a time stamp")
-    return answer

@@ -34,7 +34,7 @@ def test_it_tells_what_the_file_says_of_its_seal(tmp_path: Path) -> None:
     """The main process compares this with what it knows, and believes neither alone."""
     source, target, reply = sealed(tmp_path, pdf(2))
 
-    found = typed(ReadBack, read_back(source, target, "pdf") | {"byte_range": [1]})
+    found = typed(ReadBack, read_back(source, target, "pdf") | {"byte_range": [1], "evidence": []})
     exact = read_back(source, target, "pdf")
 
     assert exact["byte_range"] == (
