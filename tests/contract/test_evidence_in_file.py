@@ -15,6 +15,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.pdf_embedded import async_validate_pdf_signature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko_certvalidator import ValidationContext
 
 from contrib.demo import nss
 from daemon import certificate, cms, gap, notary, timestamped
@@ -64,6 +65,16 @@ async def written(here: Sealing, source: Path, store: Store) -> tuple[Path, gap.
     return path, hole, tasks
 
 
+async def restamped(made: Authority, worker: Worker, path: Path, hole: gap.Gap) -> Path:
+    """The file beside *path* that has a token in its seal."""
+    seal = timestamped.unpadded(gap.contents_of(gap.look(path, hole)))
+    stamps = TimeStamps((made.tsa_url,), partial(certificate.load_pem, made.chain), worker, now)
+    token = await stamps.token(hashlib.sha256(timestamped.signature_value(seal)).digest())
+    stamped = path.with_name("stamped.pdf")
+    gap.restamp(path, hole, timestamped.with_token(seal, token.der), stamped)
+    return stamped
+
+
 def offline(path: Path, root: bytes) -> Any:
     """What pyHanko says from the file alone, where revocation has to be proven."""
     with path.open("rb") as file:
@@ -110,20 +121,51 @@ def test_b_lt_validates_without_a_line_from_what_is_in_the_one_revision(
             assert found.evidence == store.digests
             assert len(found.evidence) == 7
 
-            seal = timestamped.unpadded(gap.contents_of(gap.look(path, hole)))
-            imprint = hashlib.sha256(timestamped.signature_value(seal)).digest()
-            stamps = TimeStamps(
-                (made.tsa_url,), partial(certificate.load_pem, made.chain), worker, now
-            )
-            token = await stamps.token(imprint)
-            assert timestamped.fits(here.key.template.max_bytes, len(token.der), RESERVE)
-            stamped = path.with_name("stamped.pdf")
-            gap.restamp(path, hole, timestamped.with_token(seal, token.der), stamped)
-            return stamped
+            assert timestamped.fits(here.key.template.max_bytes, 6000, RESERVE)
+            return await restamped(made, worker, path, hole)
 
     stamped = asyncio.run(main())
 
     status = offline(stamped, made.certificate("root"))
+    assert status.bottom_line, status.pretty_print_details()
+    assert status.coverage.name == "ENTIRE_FILE"
+    assert status.timestamp_validity.trusted
+    said = nss.pdfsig(stamped, nss.trust(made.root, tmp_path / "nss"))
+    assert "Signature is Valid." in said
+    assert "Total document signed" in said
+
+
+def test_b_b_with_a_token_put_into_its_gap_is_b_t_for_validators_that_are_not_ours(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """The token came later; the file has one revision, and the seal covers all of it."""
+    files, made = issued
+
+    async def main() -> Path:
+        async with AsyncExitStack() as stack:
+            here = await stack.enter_async_context(sealing(tmp_path, files))
+            assert await here.key.usable(), here.key.problems
+            worker = Worker(
+                "daemon.notary", place=tmp_path, limits=notary.LIMITS, sandbox=Sandbox(read=())
+            )
+            stack.push_async_callback(worker.stop)
+            path, hole, _ = await written(here, drawn["brief.pdf"], NO_STORE)
+            return await restamped(made, worker, path, hole)
+
+    stamped = asyncio.run(main())
+
+    with stamped.open("rb") as file:
+        reader = PdfFileReader(file)
+        assert "/DSS" not in reader.root
+        (seal,) = reader.embedded_signatures
+        context = ValidationContext(
+            trust_roots=[x509.Certificate.load(made.certificate("root"))],
+            other_certs=[x509.Certificate.load(made.certificate("issuing"))],
+            allow_fetching=False,
+        )
+        usage = KeyUsageConstraints(key_usage={"non_repudiation"})
+        found = async_validate_pdf_signature(seal, context, key_usage_settings=usage)
+        status: Any = asyncio.run(found)
     assert status.bottom_line, status.pretty_print_details()
     assert status.coverage.name == "ENTIRE_FILE"
     assert status.timestamp_validity.trusted
