@@ -35,11 +35,18 @@ MOST_APART: Final = timedelta(minutes=5)
 """So far a server's clock may be from ours."""
 OCSP_HOLDS: Final = timedelta(days=1)
 """How long an OCSP answer is used that names no next one (RFC 6960, 4.2.2.1: any time)."""
-REASONS: Final = frozenset({
-    "unspecified", "key_compromise", "ca_compromise", "affiliation_changed", "superseded",
-    "cessation_of_operation", "certificate_hold", "privilege_withdrawn", "aa_compromise",
-})  # fmt: skip
-"""RFC 5280, 5.3.1, without the one that only partial lists have."""
+REASONS: Final = {
+    "unspecified": "unspecified",
+    "key_compromise": "keyCompromise",
+    "ca_compromise": "cACompromise",
+    "affiliation_changed": "affiliationChanged",
+    "superseded": "superseded",
+    "cessation_of_operation": "cessationOfOperation",
+    "certificate_hold": "certificateHold",
+    "privilege_withdrawn": "privilegeWithdrawn",
+    "aa_compromise": "aACompromise",
+}
+"""RFC 5280, 5.3.1, by asn1crypto's names; without the one that only partial lists have."""
 
 Kind = Literal["ocsp", "crl"]
 
@@ -58,7 +65,7 @@ class Revocation:
     revoked_at: datetime | None
     """None where it is good."""
     reason: str
-    """As RFC 5280, 5.3.1 names it, with underscores; "" if not revoked."""
+    """As RFC 5280, 5.3.1 names it; "" if not revoked."""
     this_update: datetime
     next_update: datetime
     """The answer is used until then, and no longer."""
@@ -99,7 +106,7 @@ async def revocation(
         raise WorkerDied("an answer that does not name the certificate")
     if not begin <= now + MOST_APART or not now <= end:
         raise WorkerDied("an answer for another time")
-    if bool(revoked_at) != bool(said.reason) or said.reason not in REASONS | {""}:
+    if bool(revoked_at) != bool(said.reason) or said.reason not in {"", *REASONS.values()}:
         raise WorkerDied("a reason that is none")
     return Revocation(
         revoked_at=revoked_at,
@@ -181,7 +188,7 @@ def _ocsp(answer: bytes, leaf: bytes, issuer: bytes, now: datetime) -> Said:
         runner().run(verify_ocsp_response(held, path, context))
     except RevokedError as exc:
         revoked_at = _text(exc.revocation_dt)
-        reason = str(exc.reason.native)
+        reason = REASONS[exc.reason.native]
     return Said(
         revoked_at=revoked_at,
         reason=reason,
@@ -219,13 +226,11 @@ def _crl(answer: bytes, leaf: bytes, issuer: bytes, now: datetime) -> Said:
     reason = "" if entry is None else "unspecified"
     with suppress(x509.ExtensionNotFound):
         if entry is not None:
-            said = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-            reason = "".join(f"_{c.lower()}" if c.isupper() else c for c in said.value)
+            found = entry.extensions.get_extension_for_class(x509.CRLReason).value
+            reason = found.reason.value
     return Said(
         revoked_at="" if entry is None else utc_text(entry.revocation_date_utc),
-        reason={"a_a_compromise": "aa_compromise", "remove_from_c_r_l": "remove_from_crl"}.get(
-            reason, reason
-        ),
+        reason=reason,
         this_update=utc_text(begin),
         next_update=utc_text(end),
     )

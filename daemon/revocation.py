@@ -24,6 +24,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from daemon import certificate, durable, evidence, outward
+from daemon.chain import Revocation as Known
 from daemon.document import Digest, utc_text, utc_time
 from daemon.errors import TransientError
 from daemon.pages.dss import Store
@@ -165,6 +166,18 @@ class Revocations:
             record = self._records.get(digest) or Record(asked_since=now)
             found.append(judged(digest, record, now, self._problems.get(digest, "")))
         return tuple(found)
+
+    def status(self, certificate: bytes) -> Known:
+        """Return what is known of *certificate* (DER) now, without asking anybody."""
+        digest, now = Digest.of(certificate), self._clock()
+        record = self._records.get(digest)
+        if record is None:
+            return Known(word="unknown")
+        found = judged(digest, record, now)
+        at = found.this_update if found.state == "good" else found.since
+        # Why nobody could be asked is no reason of a revocation.
+        reason = found.reason if found.state == "revoked" else ""
+        return Known(word=found.state, at=at, reason=reason)
 
     def store(self, chains: Sequence[Sequence[bytes]]) -> Store | None:
         """Return all that proves the *chains* now, for B-LT; None if anything is missing."""

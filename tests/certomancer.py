@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 60.0
 REVOKED_AT: Final = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
-REVOKED_FOR: Final = "key_compromise"
+REVOKED_FOR: Final = "keyCompromise"
 
 CONFIG: Final = """\
 external-url-prefix: "http://127.0.0.1:{port}"
@@ -223,7 +223,7 @@ def found(folder: Path, seal_key: bytes) -> Authority:
         )
     (keys / "seal.pub").write_bytes(seal_key)
     port = free_port()
-    config = CONFIG.format(port=port, keys=keys, revoked=REVOKED_AT.isoformat(), reason=REVOKED_FOR)
+    config = CONFIG.format(port=port, keys=keys, revoked=REVOKED_AT.isoformat(), reason="key_compromise")
     (folder / "cm.yml").write_text(config)
     subprocess.run(
         [

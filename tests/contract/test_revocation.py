@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
 from daemon import evidence, notary
+from daemon.chain import NobodyKnows
+from daemon.chain import Revocations as Asked
 from daemon.document import Digest, utc_text
 from daemon.errors import TransientError
 from daemon.revocation import Revocations
@@ -160,6 +162,13 @@ def test_both_chains_are_asked_for_and_make_the_evidence_of_a_seal(
                 certomancer.REVOKED_FOR,
             )
             assert known.store(chains(made, "revoked")) is None
+            # What the seal's own check asks for, before each turn.
+            held: Asked = known
+            word = held.status(made.certificate("revoked"))
+            assert (word.word, word.at) == ("revoked", certomancer.REVOKED_AT)
+            assert word.reason == "keyCompromise"
+            assert held.status(made.certificate("seal")).word == "good"
+            assert held.status(made.certificate("root")) == NobodyKnows().status(b"")
 
     asyncio.run(main())
 
