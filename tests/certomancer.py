@@ -223,7 +223,9 @@ def found(folder: Path, seal_key: bytes) -> Authority:
         )
     (keys / "seal.pub").write_bytes(seal_key)
     port = free_port()
-    config = CONFIG.format(port=port, keys=keys, revoked=REVOKED_AT.isoformat(), reason="key_compromise")
+    config = CONFIG.format(
+        port=port, keys=keys, revoked=REVOKED_AT.isoformat(), reason="key_compromise"
+    )
     (folder / "cm.yml").write_text(config)
     subprocess.run(
         [
