@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,8 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="the whole snapshot as JSON")
     verify = command("verify", "Say who sealed a file, and whether the seal holds.", _verify)
     verify.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="a PDF; several may be named"
+        "files", nargs="*", type=Path, metavar="FILE", help="a PDF; several may be named"
     )
+    verify.add_argument(
+        "--all",
+        action="store_true",
+        help="instead of files: read every sealed document in the store again",
+    )
+    verify.add_argument("--deep", action="store_true", help="with --all: as a FILE, too; slow")
+    verify.set_defaults(misused=verify.error)
     verify.add_argument(
         "--trust",
         type=Path,
@@ -106,10 +114,17 @@ def _parser() -> argparse.ArgumentParser:
         help="trust these certificates instead of [hsm] chain; then no configuration is needed",
     )
     verify.add_argument("--language", choices=("de", "en"), help="of the report")
+    verify.add_argument(
+        "--format", choices=("text", "json", "html"), default="text", help="(default: %(default)s)"
+    )
     release = command(
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
     release.add_argument("id", metavar="ID", help=ID_HELP)
+    note = command("note", "Show a sealed document's transfer note, in words.", _note)
+    note.add_argument("id", metavar="ID", help=ID_HELP)
+    note.add_argument("--language", choices=("de", "en"), help="of the words")
+    note.add_argument("--xml", action="store_true", help="note.xml as it is")
     explain = command(
         "explain", "Say why a number of a scanner's counter never arrived.", _explain_missing
     )
@@ -289,8 +304,86 @@ def _status(options: argparse.Namespace) -> int:
     return GOOD if snapshot["all_well"] else WRONG
 
 
+def _verify_all(options: argparse.Namespace) -> int:
+    from daemon import certificate, stored, verify  # noqa: PLC0415
+    from daemon.document import folder_of  # noqa: PLC0415
+    from daemon.records.reader import open_reader  # noqa: PLC0415
+    from daemon.sandbox import Sandbox  # noqa: PLC0415
+    from daemon.workers import Worker  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    stored.give_way()
+    trust = certificate.load_pem(Path(loaded.hsm.chain)) if options.deep else []
+    counter = sys.stderr if sys.stderr.isatty() else None
+
+    async def look() -> tuple[int, int]:
+        walls = Sandbox(read=(str(loaded.documents.absolute()),))
+        worker = Worker("daemon.verify", place=Path("/"), limits=verify.LIMITS, sandbox=walls)
+        reader = open_reader(loaded.state_dir / "spool.db")
+        seen = bad = 0
+        try:
+            for document, fault in stored.through(reader, loaded.documents):
+                seen += 1
+                said = f"stored-damaged {fault}" if fault else ""
+                if options.deep and not fault:
+                    sealed = folder_of(loaded.documents, document.id) / "sealed.pdf"
+                    report = await verify.verify(sealed, worker, trust)
+                    said = "" if report.good else "seal-not-good"
+                if said:
+                    bad += 1
+                    print(f"{document.id} {said}", flush=True)
+                if counter:
+                    print(f"\r{seen} ", end="", file=counter, flush=True)
+        finally:
+            reader.close()
+            await worker.stop()
+        if counter and seen:
+            print("\r", end="", file=counter)
+        return seen, bad
+
+    seen, bad = asyncio.run(look())
+    if bad:
+        print(_word(loaded, "stored_bad", n=str(seen), bad=str(bad)))
+        return WRONG
+    print(_word(loaded, "stored_good", n=str(seen)))
+    return GOOD
+
+
+def _note(options: argparse.Namespace) -> int:
+    from daemon import notewords, reading  # noqa: PLC0415
+    from daemon.document import utc_time  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    xml = _ask(options, "note", {"id": options.id}, loaded)["xml"]
+    if options.xml:
+        print(xml, end="")
+        return GOOD
+    language = options.language or loaded.box.language
+    formats = Formats(language, loaded.box.timezone, datetime.now(UTC))
+
+    def moment(text: str) -> str:
+        return formats.moment(utc_time(text), seconds=True)
+
+    print(
+        reading.note(notewords.headed(notewords.from_xml(xml.encode()), language, moment)), end=""
+    )
+    return GOOD
+
+
 def _verify(options: argparse.Namespace) -> int:
-    from daemon import certificate, verify  # noqa: PLC0415
+    if options.all:
+        if options.files or options.trust or options.format != "text" or options.language:
+            options.misused("--all takes no FILE, --trust, --format or --language")
+        return _verify_all(options)
+    if options.deep or not options.files:
+        options.misused("name a FILE, or --all")
+    return _verify_files(options)
+
+
+def _verify_files(options: argparse.Namespace) -> int:
+    from daemon import certificate, reading, report, verify  # noqa: PLC0415
+    from daemon.document import printable, utc_text  # noqa: PLC0415
     from daemon.sandbox import Sandbox  # noqa: PLC0415
     from daemon.workers import Worker  # noqa: PLC0415
 
@@ -305,24 +398,32 @@ def _verify(options: argparse.Namespace) -> int:
     # Not Path.is_file: that raises where a folder on the way may not be entered.
     there = tuple(str(f.absolute()) for f in options.files if os.path.isfile(f))  # noqa: PTH113
 
-    async def look() -> bool:
+    async def look() -> list[report.Report]:
         worker = Worker(
             "daemon.verify",
             place=Path("/"),
             limits=verify.LIMITS,
             sandbox=Sandbox(read=there),
         )
-        good = True
         try:
-            for file in options.files:
-                report = await verify.verify(file, worker, trust)
-                good &= report.good
-                print(f"{file}:\n{verify.render(report, language)}")
+            return [await verify.verify(file, worker, trust) for file in options.files]
         finally:
             await worker.stop()
-        return good
 
-    return GOOD if asyncio.run(look()) else WRONG
+    found = asyncio.run(look())
+    names = [printable(os.fsencode(file)) for file in options.files]
+    if options.format == "json":
+        files = [report.as_json(*pair) for pair in zip(found, names, strict=True)]
+        print(json.dumps({"v": 1, "files": files}, indent=2, ensure_ascii=False))
+    elif options.format == "html":
+        papers = [
+            reading.paper(one, language, name) for one, name in zip(found, names, strict=True)
+        ]
+        print(reading.page(papers, language, utc_text(datetime.now(UTC))), end="")
+    else:
+        for one, name in zip(found, names, strict=True):
+            print(f"{name}:\n{reading.render(one, language)}")
+    return GOOD if all(one.good for one in found) else WRONG
 
 
 def _release(options: argparse.Namespace) -> int:

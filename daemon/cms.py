@@ -194,6 +194,23 @@ def check(
         _invalid("its signature does not verify")
 
 
+def certificates(cms: bytes) -> tuple[bytes, ...]:
+    """Return the certificates in a CMS of our structure; nothing in it is believed by that.
+
+    It may be padded with zeros. Raise `seal-invalid` if it has another structure.
+    """
+    try:
+        whole = der.first(cms).whole
+    except der.NotDer:
+        _invalid("it is not DER")
+    return _parts(whole).certificates
+
+
+def sha256(certificate: bytes) -> str:
+    """Return the fingerprint that the ledger and the evidence name a certificate by."""
+    return hashlib.sha256(certificate).hexdigest()
+
+
 def _attribute(kind: bytes, value: bytes) -> bytes:
     return der.tlv(der.SEQUENCE, kind, der.tlv(der.SET, value))
 

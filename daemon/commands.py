@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from daemon import durable, status
+from daemon import durable, status, stored
 from daemon.arrived import Arrived
 from daemon.arrived import since as arrived_since
 from daemon.document import State, folder_of, utc_time
@@ -65,6 +65,7 @@ class Commands:
             "discard": self._discard,
             "supersede": self._supersede,
             "explain": self._explain,
+            "note": self._note,
             "arrived": Arrived(self._config, self._parts, self._clock).answer,
             "sealed-since": self._sealed_since,
             "hsm-retry-login": self._retry_login,
@@ -106,6 +107,11 @@ class Commands:
             self._parts.sync.wake()
         self._see_to_the_copies()
         return list(released)
+
+    async def _note(self, arguments: Mapping[str, Any], _person: str) -> dict[str, str]:
+        named = await self._spool(Spool.named, str(arguments.get("id")))
+        held = await asyncio.to_thread(stored.note, self._config.documents, named)
+        return {"id": named.id, "xml": held.decode()}
 
     async def _discard(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
         reason = str(arguments.get("reason", "")).strip()

@@ -42,6 +42,9 @@ class Parts(Protocol):
     def clock(self) -> str:
         """Why the clock is not trusted, or ""."""
 
+    def recheck(self) -> status.RecheckState | None:
+        """What reading the store again came to."""
+
     def mqtt(self) -> bool | None:
         """Whether the broker is there; None without MQTT."""
 
@@ -103,4 +106,5 @@ class Lookout:
             disk_free_bytes=durable.free_bytes(self._config.state_dir),
             mqtt_connected=self._parts.mqtt(),
             workers_replaced=self._parts.replaced(),
+            recheck=self._parts.recheck(),
         )

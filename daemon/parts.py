@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from daemon.hotfolder import HotFolderStage
     from daemon.key import Key
     from daemon.mqtt import Publisher
+    from daemon.recheck import Recheck
     from daemon.sync import Sync
     from daemon.token import Token
     from daemon.turns import Turns
@@ -37,6 +38,7 @@ class Parts:
     intakes: tuple[HotFolderStage, ...] = ()
     pages: Workers | None = None
     publisher: Publisher | None = None
+    recheck_stage: Recheck | None = None
 
     def token(self) -> status.TokenState:
         """Return the state of the token."""
@@ -105,6 +107,13 @@ class Parts:
     def clock(self) -> str:
         """Return why the clock is not trusted, or ""."""
         return self.clock_gate.problem if self.clock_gate else ""
+
+    def recheck(self) -> status.RecheckState | None:
+        """Return what reading the store again came to."""
+        if self.recheck_stage is None:
+            return None
+        facts = self.recheck_stage.facts()
+        return status.RecheckState(at=facts.at, checked=facts.checked, bad=facts.bad)
 
     def mqtt(self) -> bool | None:
         """Return whether the broker is there; None without MQTT."""

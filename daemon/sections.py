@@ -73,6 +73,7 @@ class Box:
     timezone: str = "Europe/Berlin"
     min_free_mb: int = above(-1, 2048)
     clock: str = choice("ntp-or-rtc", "host")
+    recheck_per_day: int = above(-1, 100, most=100_000)
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""

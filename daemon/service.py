@@ -37,6 +37,7 @@ from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
 from daemon.parts import Parts
+from daemon.recheck import Recheck
 from daemon.records import journal
 from daemon.sealer import Sealer
 from daemon.segments import SegmentsStage
@@ -189,6 +190,9 @@ class Service:
         )
         segments.beat = self._beats.of("segments")
         stages.append(("segments", segments.run()))
+        parts.recheck_stage = Recheck(config, spool, self._alarms, now)
+        parts.recheck_stage.busy = parts.turns.busy
+        stages.append(("recheck", parts.recheck_stage.run()))
         try:
             await self._together(parts, lookout, box_id, commands.table(), stages)
         finally:

@@ -36,6 +36,7 @@ from daemon.records.journal import DAY_END, LINES, Journal, files
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
 from daemon.records.reader import open_reader
+from daemon.records.rechecks import Rechecks
 from daemon.records.segments import Segments
 from daemon.records.stamps import Stamps
 from daemon.records.twins import Twins
@@ -63,6 +64,7 @@ class Spool(
     Logbook,
     Clocks,
     Operators,
+    Rechecks,
     Segments,
     Stamps,
     Twins,

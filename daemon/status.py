@@ -98,6 +98,18 @@ class ScansMissing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecheckState:
+    """What reading stored documents again came to."""
+
+    at: datetime | None
+    """When the last one was looked at."""
+    checked: int
+    """So many of the newest day's sample."""
+    bad: int
+    """So many are not what was committed, of all that were ever looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
     """One target, as it was last heard of."""
 
@@ -126,6 +138,7 @@ class Live:
     mqtt_connected: bool | None
     """None where no MQTT is configured."""
     workers_replaced: int
+    recheck: RecheckState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +205,8 @@ class Snapshot:
     alarms: tuple[Alarm, ...]
     ledger: ledger.Head
     ledger_sealed: SealedDay | None
+    recheck: RecheckState | None = None
+    """None before the service has looked up how far it got."""
 
 
 def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapshot:
@@ -240,6 +255,7 @@ def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapsh
         alarms=alarms,
         ledger=found.head,
         ledger_sealed=found.sealed,
+        recheck=live.recheck,
     )
 
 

@@ -82,6 +82,10 @@ class Turns:
         """Look now: something was claimed or released."""
         self._wake.set()
 
+    def busy(self) -> bool:
+        """Return whether documents are in work."""
+        return bool(self._running)
+
     async def run(self) -> None:
         """Seal until cancelled; what is in work then is finished by the next start."""
         try:

@@ -1,7 +1,7 @@
 """What `scanseal verify` does: look at any file and say what its seals are worth.
 
     main process   verify(file, worker, trust)  ──▶  worker: pyHanko's own validation
-                   render(report, language)     ◀──  Report
+                   reading.py                   ◀──  Report
 
 The file may come from anywhere, so only the worker reads it (I10). Nothing it
 can contain makes this fail: a file that is no PDF, has no seal, or ends the
@@ -22,7 +22,7 @@ import asyncio
 import hashlib
 import os
 import stat
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
@@ -32,16 +32,19 @@ from daemon.child import serve
 from daemon.document import utc_text, utc_time
 from daemon.errors import WorkerDied
 from daemon.pages.packet import XMP_NAMESPACE
-from daemon.report import Note, Report, Seal, render
+from daemon.reading import render
+from daemon.report import Certificate, Note, Report, Seal
 from daemon.workers import Limits, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pyhanko.pdf_utils.reader import PdfFileReader
     from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
     from pyhanko_certvalidator import ValidationContext
+
+    from daemon.embedded import Embedded
 
 __all__ = ["LIMITS", "Note", "Report", "Seal", "render", "verify"]
 
@@ -51,6 +54,8 @@ MAX_TEXT: Final = 2000
 """No name or value out of a file is passed on longer than this."""
 MAX_NOTES: Final = 200
 MAX_SEALS: Final = 100
+PDFA: Final = "http://www.aiim.org/pdfa/ns/id/"
+"""The namespace of what a file says about being PDF/A (ISO 19005-2, 6.6.4)."""
 
 
 class Caller(Protocol):
@@ -69,9 +74,29 @@ async def verify(
     """
     argument = _argument(file, trust, now or datetime.now(UTC))
     try:
-        return typed(Report, await worker.call("verify", argument, seconds=SECONDS))
+        return _short(typed(Report, await worker.call("verify", argument, seconds=SECONDS)))
     except WorkerDied:
         return Report(problems=("not-judged",))
+
+
+def _short(report: Report) -> Report:
+    """Return the worker's answer, or raise WorkerDied if it is longer than any of ours."""
+    if any(len(text) > MAX_TEXT for text in _texts(asdict(report))):
+        raise WorkerDied("a reply with a text that is too long")
+    if len(report.seals) > MAX_SEALS or len(report.notes) > MAX_NOTES:
+        raise WorkerDied("a reply with too much in it")
+    return report
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 def _argument(file: Path, trust: Sequence[bytes], now: datetime) -> dict[str, Any]:
@@ -136,7 +161,10 @@ def _pdf(stream: IO[bytes], trust: list[bytes], now: datetime, *, strict: bool) 
     reader = PdfFileReader(stream, strict=strict)
     if reader.encrypted and reader.decrypt("").status is AuthStatus.FAILED:
         return Report(problems=(*problems, "pdf-encrypted"))
+    from daemon.embedded import Embedded  # noqa: PLC0415
+
     context, revocation = _context(reader, trust, now)
+    embedded = Embedded(reader, trust)
     found: list[EmbeddedPdfSignature] = []
     broken: list[Seal] = []
     # Not `reader.embedded_signatures`: that leaves out what it does not know.
@@ -149,15 +177,37 @@ def _pdf(stream: IO[bytes], trust: list[bytes], now: datetime, *, strict: bool) 
             broken.append(Seal(field=_cut(name), problem=_cut(f"{type(exc).__name__}: {exc}")))
     found.sort(key=lambda seal: seal.signed_revision)
     stamped = any(seal.sig_object_type == "/DocTimeStamp" for seal in found)
-    seals = [_seal(seal, context, stamped=stamped) for seal in found]
+    earlier = {}
+    for seal in found:
+        earlier[seal] = _seal(seal, context, embedded, stamped=stamped)
+        if earlier[seal].trust_problem in OUTLIVED and (proven := earlier[seal].proven_at):
+            # It was valid when a trusted time stamp saw it: that is what time stamps are for.
+            then, _ = _context(reader, trust, utc_time(proven))
+            at_that_time = _seal(seal, then, embedded, stamped=stamped)
+            earlier[seal] = at_that_time if at_that_time.good else earlier[seal]
+    seals = _stamped_later(list(earlier.values()))
     if not seals and not broken:
         problems.append("not-sealed")
     return Report(
         problems=tuple(problems),
         seals=(*seals, *broken),
         revocation=revocation,
-        notes=_notes(reader),
+        strangers=embedded.strangers(),
+        **_metadata(reader),
     )
+
+
+def _stamped_later(seals: list[Seal]) -> list[Seal]:
+    """Return the seals, each with the time that a later document time stamp proves for it."""
+    proven: list[Seal] = []
+    stamp: Seal | None = None
+    for seal in reversed(seals):
+        if seal.timestamp and seal.good:
+            stamp = seal
+        if stamp is not None and not seal.timestamp and not seal.proven_at:
+            seal = replace(seal, proven_at=stamp.proven_at, stamped_by=stamp.signer)  # noqa: PLW2901
+        proven.insert(0, seal)
+    return proven
 
 
 def _context(
@@ -183,17 +233,24 @@ def _context(
     return store.as_validation_context(settings), evidence
 
 
-def _seal(seal: EmbeddedPdfSignature, context: ValidationContext, *, stamped: bool) -> Seal:
+def _seal(
+    seal: EmbeddedPdfSignature, context: ValidationContext, embedded: Embedded, *, stamped: bool
+) -> Seal:
     """Judge one signature; whatever goes wrong with it is said in its `problem`."""
     name = _cut(seal.field_name)
     try:
-        return _judged(seal, context, name, stamped=stamped)
+        return _judged(seal, context, embedded, name, stamped=stamped)
     except Exception as exc:  # noqa: BLE001 (see above)
         return Seal(field=name, problem=_cut(f"{type(exc).__name__}: {exc}"))
 
 
 def _judged(
-    seal: EmbeddedPdfSignature, context: ValidationContext, name: str, *, stamped: bool
+    seal: EmbeddedPdfSignature,
+    context: ValidationContext,
+    embedded: Embedded,
+    name: str,
+    *,
+    stamped: bool,
 ) -> Seal:
     from pyhanko.sign.validation.pdf_embedded import (  # noqa: PLC0415
         async_validate_pdf_signature,
@@ -214,6 +271,7 @@ def _judged(
         stamp = _runner().run(async_validate_pdf_timestamp(seal, context))
         return Seal(
             **known,
+            **embedded.facts(seal),
             timestamp=True,
             proven_at=_time(stamp.timestamp) if stamp.trusted else "",
             intact=stamp.intact,
@@ -234,10 +292,16 @@ def _judged(
     if not status.seed_value_ok:
         problem = problem or "seed-values"
     inside = status.timestamp_validity
+    proven = _time(inside.timestamp) if inside and inside.trusted else ""
+    facts = embedded.facts(seal, inside)
+    problem = problem or _revoked(facts["chain"], proven)
     return Seal(
         **known,
+        **facts,
         claimed_at=_time(status.signer_reported_dt),
-        proven_at=_time(inside.timestamp) if inside and inside.trusted else "",
+        proven_at=proven,
+        stamped_at=_time(inside.timestamp) if inside else "",
+        stamped_by=_cut(inside.signing_cert.subject.human_friendly) if inside else "",
         intact=status.intact,
         valid=status.valid,
         changed=_changed(status.modification_level),
@@ -316,6 +380,25 @@ def _in_time(seal: EmbeddedPdfSignature, now: datetime, problem: str) -> str:
     return "not-yet-valid" if now < seal.signer_cert.not_valid_before else problem
 
 
+OUTLIVED: Final = frozenset(
+    {"expired", "out-of-bounds-no-poe", "certificate-chain-general-failure"}
+)
+"""Troubles of the certificate that may have come only after a time stamp."""
+
+
+def _revoked(chain: tuple[Certificate, ...], proven: str) -> str:
+    """Return why a certificate of the chain does not count any more, by what the file carries.
+
+    pyHanko looks for evidence only where a certificate says that there is some.
+    """
+    for number, one in enumerate(chain):
+        if one.given:
+            return ""
+        if one.revocation == "revoked" and not (proven and proven < one.revoked_at):
+            return "revoked-ca-no-poe" if number else "revoked-no-poe"
+    return ""
+
+
 def _time(moment: datetime | None) -> str:
     if moment is None:
         return ""
@@ -326,22 +409,25 @@ def _cut(text: object) -> str:
     return str(text)[:MAX_TEXT]
 
 
-def _notes(reader: PdfFileReader) -> tuple[Note, ...]:
-    """Return the fields of our transfer note in the document's XMP, if there is one."""
+def _metadata(reader: PdfFileReader) -> dict[str, Any]:
+    """Return what the document's XMP says: the fields of our transfer note, and PDF/A."""
     try:
-        return _fields(reader.root["/Metadata"].data)
-    except Exception:  # noqa: BLE001 (see above; a note that cannot be read is none)
-        return ()
+        xmp = reader.root["/Metadata"].data
+        claims = {note.name: note.value for note in _fields(xmp, PDFA)}
+        said = f"{claims.get('part', '')}{claims.get('conformance', '').lower()}"
+        return {"notes": _fields(xmp), "pdfa": said[:20]}
+    except Exception:  # noqa: BLE001 (see above; metadata that cannot be read are none)
+        return {}
 
 
-def _fields(xmp: bytes) -> tuple[Note, ...]:
-    """Return the simple properties in our namespace, written as elements or as attributes."""
+def _fields(xmp: bytes, wanted: str = XMP_NAMESPACE) -> tuple[Note, ...]:
+    """Return the simple properties in one namespace, written as elements or as attributes."""
     found: list[Note] = []
     text: list[str] = []
 
     def add(name: str, value: str) -> None:
         namespace, _, local = name.rpartition(" ")
-        if namespace == XMP_NAMESPACE and len(found) < MAX_NOTES:
+        if namespace == wanted and len(found) < MAX_NOTES:
             found.append(Note(name=_cut(local), value=_cut(value.strip())))
 
     def start(_: str, attributes: dict[str, str]) -> None:

@@ -155,6 +155,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Its files alone were checked: there is no spool.db to compare them with.",
     ),
     "ledger_head": ("Zeile {seq}", "line {seq}"),
+    "rechecked": ("Nachgeprüft", "Read again"),
+    "rechecked_n": (
+        "zuletzt {at}; {n} in der jüngsten Stichprobe, {bad} beschädigt",
+        "last {at}; {n} in the newest sample, {bad} damaged",
+    ),
     # Documents
     "time": ("Zeit", "Time"),
     "code": ("Hinweis", "Code"),
@@ -175,6 +180,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "sealed_file": ("Gesiegelte Datei", "Sealed file"),
     "images": ("Seitenbilder", "Page images"),
     "profile": ("Profil", "Profile"),
+    "transfer_note": ("Transfervermerk", "Transfer note"),
+    "transfer_note_whole": (
+        "Ohne Namen und Nummern; ganz zeigt ihn",
+        "Without names and numbers; to see all of it:",
+    ),
     "findings": ("Bemerkungen", "Findings"),
     "on_page": ("Seite {pages}:", "Page {pages}:"),
     "on_pages": ("Seiten {pages}:", "Pages {pages}:"),
@@ -267,6 +277,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "report_scans": ("Die letzten Scans, der neueste zuerst", "The last scans, the newest first"),
     # What the commands say
+    "stored_good": (
+        "{n} gesiegelte Dokumente nachgeprüft: alle sind wie festgehalten.",
+        "{n} sealed documents read again: all are as committed.",
+    ),
+    "stored_bad": (
+        "{n} gesiegelte Dokumente nachgeprüft, {bad} davon BESCHÄDIGT.",
+        "{n} sealed documents read again, {bad} of them DAMAGED.",
+    ),
     "check_ok": ("gut   ", "ok   "),
     "check_bad": ("FALSCH", "WRONG"),
     "check_good": (
@@ -414,6 +432,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "event_delivery-release": ("Lieferung freigegeben", "delivery released"),
     "event_delivery-waive": ("Lieferung darauf verzichtet", "delivery waived"),
     "event_delivery-miss": ("am Ziel verschwunden", "gone from the target"),
+    "event_recheck-bad": (
+        "beim Nachprüfen beschädigt gefunden",
+        "found damaged when it was read again",
+    ),
+    "event_recheck-good": ("beim Nachprüfen wieder gut", "good again when it was read again"),
     "event_delivery-accept": ("Verlust hingenommen", "loss accepted"),
 }
 

@@ -6,6 +6,7 @@ waits for a stage. Counts come from the tallies that the transactions keep.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -64,6 +65,20 @@ class Reader:
         """Return a document that exists."""
         (found,) = self._select("id = ?", [document_id])
         return found
+
+    def sealed_after(self, document_id: str, limit: int) -> list[Document]:
+        """Return the next documents by id that have sealed bytes here."""
+        return self._select(
+            f"id > ? AND sealed != '' AND state != '{State.FORGOTTEN}' ORDER BY id LIMIT ?",
+            [document_id, limit],
+        )
+
+    def sealed_with(self, document_id: str) -> str:
+        """Return the SHA-256 of the certificate that a document was sealed with, or ""."""
+        statement = "SELECT line FROM ledger WHERE document = ? AND event = 'seal'"
+        for (line,) in self._db.execute(statement, [document_id]):
+            return str(json.loads(line)["detail"].get("certificate_sha256", ""))
+        return ""
 
     def known(self, document_id: str) -> Document:
         """Return a document that a person named, or raise PersonNeeded."""

@@ -61,6 +61,21 @@ def _metrics(s: Snapshot) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
         "Worker processes replaced.",
         _one(s.workers_replaced),
     )
+    if s.recheck is not None:
+        yield (
+            "rechecked_documents",
+            "gauge",
+            "Newest sample of stored documents.",
+            _one(s.recheck.checked),
+        )
+        yield "stored_damaged", "gauge", "Stored documents found damaged.", _one(s.recheck.bad)
+        if s.recheck.at is not None:
+            yield (
+                "last_recheck_seconds",
+                "gauge",
+                "When a stored document was last read again.",
+                _one(s.recheck.at.timestamp()),
+            )
     if s.mqtt_connected is not None:
         yield "mqtt_connected", "gauge", "1 if the broker is there.", _one(s.mqtt_connected)
     if s.records_readable:

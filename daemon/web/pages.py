@@ -18,9 +18,9 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
 
-from daemon import findings, ledger, status
+from daemon import findings, ledger, notewords, status, stored
 from daemon.document import State, is_id, utc_time
-from daemon.errors import PersonNeeded
+from daemon.errors import PermanentError, PersonNeeded
 from daemon.formats import Formats
 from daemon.records.reader import open_reader
 from daemon.web import metrics
@@ -76,6 +76,10 @@ class _Whole:
     """The id of a refused one that it may replace, as long as nobody has decided."""
     pages: dict[str, str]
     """Which pages a finding is about, by its code."""
+    note: dict[str, str]
+    """The fields of its transfer note, if it has one."""
+    note_code: str
+    """Why its note cannot be shown."""
 
 
 class _UnreadableError(Exception):
@@ -140,10 +144,18 @@ class Pages:
         """Return everything about one document that names no people."""
         document_id = request.match_info["id"]
         try:
-            whole = await self._ask(lambda reader: _whole(reader, document_id))
+            documents = self._context.database.parent / "documents"
+            whole = await self._ask(lambda reader: _whole(reader, document_id, documents))
         except PersonNeeded:
             raise web.HTTPNotFound from None
-        return self._page(request, "document.html", await self._context.snapshot(), whole=whole)
+        return self._page(
+            request,
+            "document.html",
+            await self._context.snapshot(),
+            whole=whole,
+            note_code=whole.note_code,
+            note=whole.note,
+        )
 
     # -- for machines ----------------------------------------------------------------
 
@@ -220,9 +232,12 @@ class Pages:
         chosen = request.query.get("lang", "")
         language = _language(chosen, request.headers.get("Accept-Language", ""), self._context)
         others = {name: value for name, value in request.query.items() if name != "lang"}
+        formats = Formats(language, self._context.timezone, snapshot.at)
+        if "note" in values:
+            values["note"] = _headed(values["note"], formats)
         text = self._templates.get_template(template).render(
             s=snapshot,
-            f=Formats(language, self._context.timezone, snapshot.at),
+            f=formats,
             language=language,
             # Once chosen, the language goes along with every link: there is no cookie.
             keep={"lang": language} if chosen in LANGUAGES else {},
@@ -241,8 +256,14 @@ class Pages:
         return response
 
 
-def _whole(reader: Reader, document_id: str) -> _Whole:
+def _whole(reader: Reader, document_id: str, documents: Path) -> _Whole:
     document = reader.known(document_id)
+    note, note_code = {}, ""
+    if stored.kept(document):
+        try:
+            note = notewords.from_xml(stored.note(documents, document))
+        except PermanentError as exc:
+            note_code = exc.code
     return _Whole(
         document=document,
         deliveries=reader.deliveries(document_id),
@@ -253,11 +274,22 @@ def _whole(reader: Reader, document_id: str) -> _Whole:
         lines=[(json.loads(line), ledger.hash_of(line)) for line in reader.lines(document_id)],
         stands_for=reader.superseded(document_id),
         resembles=reader.resembled(document),
+        note=note,
+        note_code=note_code,
         pages={
             code: runs.replace(",", ", ").replace("-", "–")
             for code, runs in findings.by_code(document.finding_pages).items()
         },
     )
+
+
+def _headed(note: dict[str, str], formats: Formats) -> tuple[notewords.Heading, ...]:
+    """Return a note in words, without whatever could name people (I9)."""
+
+    def moment(text: str) -> str:
+        return formats.moment(utc_time(text), seconds=True)
+
+    return notewords.headed(note, formats.language, moment, anonymous=True) if note else ()
 
 
 def _todo(snapshot: Snapshot) -> list[str]:

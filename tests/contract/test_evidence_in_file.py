@@ -57,11 +57,11 @@ async def written(here: Sealing, source: Path, store: Store) -> tuple[Path, gap.
     prepared = await tasks.prepare(NOTE)
     hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
     template = here.key.template
-    attributes = cms.signed_attributes(template, place.digest_output(hole))
+    attributes = cms.signed_attributes(template, place.look_at_output(hole).signed)
     seal = cms.assemble(template, attributes, await here.key.sign(attributes))
     path = here.sealer.folder(document) / "sealed.pdf"
     gap.splice(place.output, hole, seal, path)
-    place.reading.hardlink_to(path)
+    place.output.hardlink_to(path)
     return path, hole, tasks
 
 

@@ -42,7 +42,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
-        " records.descriptions records.operators records.segments records.stamps records.twins"
+        " records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
     "spool",
     "clockgate",
@@ -78,7 +78,8 @@ ROWS = (
     "pages.covered pages.remarks",
     "pages.shown pages.wrap",
     "prepare",
-    "report",
+    "report reportwords notewords judgement",
+    "embedded reading",
     "verify",
     "examine",
     "audit",
@@ -95,6 +96,9 @@ ROWS = (
     "stamping",
     "sealer timestamp",
     "turns",
+    # the stage that reads the store again
+    "stored",
+    "recheck",
     # the stage that delivers
     "targets",
     "targets.folder",
@@ -138,6 +142,7 @@ STAGES = (
     ("sealer", "stamping", "turns"),
     ("sync", "lane"),
     ("segments",),
+    ("recheck",),
 )
 """They meet in the spool and nowhere else."""
 
