@@ -55,6 +55,8 @@ SIGNING_TIME: Final = core.ObjectIdentifier("1.2.840.113549.1.9.5").dump()
 SIGNING_CERTIFICATE: Final = core.ObjectIdentifier("1.2.840.113549.1.9.16.2.47").dump()
 NO_CONTENT: Final = der.tlv(der.SEQUENCE, DATA)
 HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+WRONG: Final = "signature-invalid"
+"""What the token gave is no signature of the certificate's key over what it was to sign."""
 BY_ALGORITHMS: Final = {(s.digest_algorithm, s.signature_algorithm): s for s in SCHEMES.values()}
 
 
@@ -136,16 +138,26 @@ def detached_attributes(template: Template, digest: bytes, signing_time: datetim
 
 
 def assemble(template: Template, attributes: bytes, signature: bytes) -> bytes:
-    """Return the finished CMS.
+    """Return the finished CMS; raise `signature-invalid` if the token signed wrongly.
 
     *signature* is what the token gave: for ECDSA the two numbers side by side
     (PKCS#11), which become an ECDSA-Sig-Value here.
+
+    It is verified before anything is written: what is wrong now is the token's
+    fault and leaves as TransientError, so that no document is refused for it (I8).
     """
-    expected = signature_bytes(_identity(template.certificate).public_key)
-    if len(signature) != expected:
-        _invalid(f"the token gave a signature of {len(signature)} bytes, not of {expected}")
-    if template.scheme.startswith("ecdsa-"):
-        signature = ecdsa_der(signature)
+    key = _identity(template.certificate).public_key
+    expected = signature_bytes(key)
+    try:
+        if len(signature) != expected:
+            _invalid(f"the token gave a signature of {len(signature)} bytes, not of {expected}")
+        if template.scheme.startswith("ecdsa-"):
+            signature = ecdsa_der(signature)
+        _verify(SCHEMES[template.scheme], key, signature, attributes)
+    except InvalidSignature as exc:
+        raise TransientError(WRONG, "the token's signature does not verify") from exc
+    except PermanentError as exc:
+        raise TransientError(WRONG, str(exc.args[0])) from exc
     return _assembled(template, attributes, signature)
 
 

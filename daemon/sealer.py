@@ -151,7 +151,8 @@ class Sealer:
             sealed = await self._seal(document, key, head, place, sealed_at, creator)
         except PermanentError as exc:
             if exc.code == SICK:
-                # The token or the disk, most likely; counted, in case it is the document after all.
+                # The signature was good before it was written (`cms.assemble`): the disk, most
+                # likely; counted, in case it is the document after all.
                 await self._spool(Spool.crashed, document, self._clock())
                 raise TransientError(exc.code, str(exc.args[0])) from exc
             reason = str(exc.args[0])
@@ -446,7 +447,7 @@ class Sealer:
             attributes = cms.detached_attributes(template, digest, self._clock())
             seal = cms.assemble(template, attributes, await key.sign(attributes))
             cms.check(seal, digest, template.certificate, template.chain, detached=True)
-        except PermanentError as exc:  # a sick token or disk: see `seal`
+        except PermanentError as exc:  # not the token's signature: see `seal`
             await self._spool(Spool.crashed, document, self._clock())
             raise TransientError(exc.code, str(exc.args[0])) from exc
         except TransientError:

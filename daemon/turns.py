@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daemon.cms import WRONG
 from daemon.document import Document, State
 from daemon.errors import TransientError
 from daemon.spool import Spool
@@ -110,6 +111,7 @@ class Turns:
         waiting = [document for document in await self._next() if document.id not in self._running]
         if not waiting and not self._running:
             self._alarms.clear("sealing-paused")
+            self._alarms.clear(WRONG)
         suspects = [document for document in waiting if document.tries]
         if suspects:
             if not self._running:
@@ -162,10 +164,13 @@ class Turns:
         except TransientError as exc:
             # The token, not the document: the key finds out what it is before the next.
             self._alarms.raise_("sealing-paused", detail=exc.code)
+            if exc.code == WRONG:
+                self._alarms.raise_(WRONG)
             self._paused_until = time.monotonic() + IDLE_SECONDS
             return
         self._alarms.clear("sealing-paused")
         if after.state is State.FROZEN:
+            self._alarms.clear(WRONG)
             self.frozen()
         elif after.state is State.REFUSED:
             self.refused()

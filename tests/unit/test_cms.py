@@ -458,16 +458,31 @@ def test_a_signature_of_another_length_is_refused(token: Token) -> None:
     signature = token.sign(attributes)
 
     for wrong in (b"", signature[:-1], signature + b"\0", cms.ecdsa_der(b"\1" * 64)):
-        with pytest.raises(PermanentError, match="the token gave"):
+        with pytest.raises(TransientError, match="signature-invalid: the token gave"):
             cms.assemble(token.template, attributes, wrong)
     with pytest.raises(PermanentError, match="digest of 20 bytes"):
         cms.signed_attributes(token.template, bytes(20))
 
 
+def test_i8_a_wrong_signature_is_the_tokens_fault(token: Token) -> None:
+    """Known before anything is written, and no reason to count it against a document."""
+    attributes = cms.signed_attributes(token.template, DIGEST)
+    signature = token.sign(attributes)
+
+    assert cms.assemble(token.template, attributes, signature)
+    flipped = signature[:-1] + bytes([signature[-1] ^ 1])
+    for wrong in (flipped, bytes(len(signature))):
+        with pytest.raises(TransientError, match="signature-invalid"):
+            cms.assemble(token.template, attributes, wrong)
+
+
 def test_the_longest_seal_fits_what_the_template_promises(token: Token) -> None:
     """The gap is reserved before the signature is known."""
     attributes = cms.signed_attributes(token.template, DIGEST)
-    longest = cms.assemble(token.template, attributes, b"\xff" * len(token.sign(attributes)))
+    signature = b"\xff" * len(token.sign(attributes))
+    if token.template.scheme.startswith("ecdsa-"):
+        signature = cms.ecdsa_der(signature)
+    longest = cms._assembled(token.template, attributes, signature)
 
     assert len(longest) <= token.template.max_bytes < len(longest) + 10
 

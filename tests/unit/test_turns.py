@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from daemon import turns
 from daemon.alarms import Alarms
 from daemon.document import State
 from daemon.errors import TransientError
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def now() -> datetime:
@@ -156,6 +159,45 @@ def test_a_pause_ends_when_nothing_waits_any_more() -> None:
         )
         task = asyncio.create_task(made.run())
         await until(lambda: [alarm.code for alarm in alarms.now()] == ["sealing-paused"])
+        await until(lambda: alarms.now() == ())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+class CrookedSealer(SlowSealer):
+    """Its token signs wrongly once, then well."""
+
+    async def seal(self, document: Any, _key: object) -> Any:
+        self.begun.append(document.id)
+        if len(self.begun) == 1:
+            raise TransientError("signature-invalid", "it does not verify")
+        document.state = State.FROZEN
+        return document
+
+
+def test_a_wrong_signature_is_an_alarm_until_a_document_was_sealed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its own name: a paused stage alone would not send a person to the token."""
+    monkeypatch.setattr(turns, "IDLE_SECONDS", 0.1)
+
+    async def main() -> None:
+        alarms = Alarms(now)
+        shelf, key = cast("Any", Shelf([claimed(1)])), cast("Any", GoodKey())
+        gate, stamper = cast("Any", OpenGate()), cast("Any", Unstamped())
+        made = turns.Turns(shelf, cast("Any", CrookedSealer()), key, alarms, gate, stamper)
+        raised: list[str] = []
+        raise_ = alarms.raise_
+
+        def noted(code: str, instance: str = "", detail: str = "") -> None:
+            raised.append(code)
+            raise_(code, instance, detail)
+
+        monkeypatch.setattr(alarms, "raise_", noted)
+        task = asyncio.create_task(made.run())
+        await until(lambda: raised == ["sealing-paused", "signature-invalid"])
         await until(lambda: alarms.now() == ())
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
