@@ -221,6 +221,7 @@ class HsmSection:
     pin: str
     certificate: str = ""
     trusted_list: str = ""
+    serial: str = ""
     sessions: int = later(1)
     timeout_seconds: float = above(0.0, 20.0, most=600.0)
 

@@ -323,6 +323,7 @@ class Service:
             token=section.token,
             key=section.key,
             pin=self._pin,
+            serial=section.serial,
             timeout_seconds=section.timeout_seconds,
         )
         worker = hsm.hsm_worker(self._config.state_dir / "work", self._vendor)

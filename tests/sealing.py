@@ -112,7 +112,11 @@ async def sealing(
     spool = await open_spool(loaded.state_dir, new=True)
     environment = {**os.environ, "SOFTHSM2_CONF": str(files.softhsm2_conf)}
     settings = hsm.HsmSettings(
-        module=loaded.hsm.module, token=loaded.hsm.token, key=loaded.hsm.key, pin=files.pin
+        module=loaded.hsm.module,
+        token=loaded.hsm.token,
+        serial=loaded.hsm.serial,
+        key=loaded.hsm.key,
+        pin=files.pin,
     )
     token = Token(
         hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings),

@@ -127,6 +127,22 @@ def test_a_missing_token_module_or_key_is_named(
     assert box.stop() == 0
 
 
+def test_a_token_with_the_label_but_another_serial_is_not_used(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """`[hsm] serial` reaches the token's process: of two with one label only that one counts."""
+    box = make_box()
+    path = box.root / "scanseal.toml"
+    path.write_text(path.read_text().replace("[hsm]\n", '[hsm]\nserial = "4711"\n'))
+    box.start()
+    box.drop(drawn["brief.pdf"])
+
+    box.wait(lambda: "token-missing" in box.alarms(), "token-missing")
+    box.wait(lambda: len(box.documents()) == 1, "intake goes on")
+    assert box.documents()[0].state is State.CLAIMED
+    assert box.stop() == 0
+
+
 def test_a_target_that_is_away_loses_nothing_and_recovers(
     make_box: Callable[..., Box], drawn: dict[str, Path]
 ) -> None:
