@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from daemon import __version__, config
 from daemon.codes import CODES
 from daemon.document import utc_time
-from daemon.errors import ConfigError, CorruptionError, DaemonError
+from daemon.errors import ConfigError, CorruptionError, DaemonError, PersonNeeded
 from daemon.ledger import Head
 from daemon.words import LANGUAGES, WORDS
 
@@ -33,6 +33,8 @@ GOOD: Final = 0
 WRONG: Final = 1
 DAMAGED: Final = os.EX_IOERR
 BAD_CONFIG: Final = os.EX_CONFIG
+MODULE_SECONDS: Final = 20.0
+"""So long a module that no configuration speaks of may take."""
 ID_HELP: Final = "the id, or its last eight digits: they stand behind the ~ of the rejected file"
 
 OPERATOR_HELP: Final = "a person, or a name that leads to one; never only the organisation"
@@ -229,6 +231,24 @@ def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
     made.set_defaults(wrong_usage=made.error)
     token = group("hsm", "The token.")
     token("retry-login", "Allow one more try of the PIN after a rejection.", _retry_login)
+    text = (
+        "Show every token of the PKCS#11 module, what is on it, and what the configuration means."
+    )
+    listed = token("list", text, _hsm_list)
+    listed.add_argument("--json", action="store_true", help="everything as JSON")
+    listed.add_argument(
+        "--module", default="", metavar="PATH", help="of this module; then no configuration needed"
+    )
+    text = "Print a certificate request for the configured key, or for another one of its token."
+    request = token("csr", text, _hsm_csr)
+    request.add_argument(
+        "--subject", required=True, metavar="NAME", help="like CN=Siegel,O=Stadt Musterstadt,C=DE"
+    )
+    request.add_argument("--key", default="", metavar="LABEL", help="another key's label")
+    text = "Write a certificate that a CA sent beside its key on the token."
+    imported = token("import-cert", text, _hsm_import_cert)
+    imported.add_argument("file", type=Path, metavar="FILE", help="PEM or DER")
+    imported.add_argument("--key", default="", metavar="LABEL", help="another key's label")
     clock = group("clock", "The clock.")
     text = "Say that the time of this box is right now, after it has jumped: sealing goes on."
     clock("accept", text, _clock_accept)
@@ -493,6 +513,51 @@ def _retry_login(options: argparse.Namespace) -> int:
     state = _ask(options, "hsm-retry-login", {})
     print(f"the token is {state['state']} {state['code']}".rstrip())
     return GOOD if state["state"] == "ready" else WRONG
+
+
+def _hsm_list(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from daemon.formats import Formats  # noqa: PLC0415
+    from daemon.inventory import look  # noqa: PLC0415
+    from daemon.tokenlist import Meant, as_json, render  # noqa: PLC0415
+
+    loaded = None if options.module else config.load(options.config)
+    module, meant, seconds = options.module, None, MODULE_SECONDS
+    language, timezone = "en", "UTC"
+    if loaded is not None:
+        module, seconds = loaded.hsm.module, loaded.hsm.timeout_seconds
+        meant = Meant(loaded.hsm.token, loaded.hsm.key)
+        language, timezone = loaded.box.language, loaded.box.timezone
+    tokens = as_json(asyncio.run(look(module, dict(os.environ), seconds)), meant)
+    if options.json:
+        print(json.dumps({"module": module, "tokens": tokens}, indent=2, ensure_ascii=False))
+    else:
+        print(render(tokens, meant, Formats(language, timezone, datetime.now(UTC))), end="")
+    found = tokens if meant is None else [one for one in tokens if one["configured"]]
+    return GOOD if found else WRONG
+
+
+def _hsm_csr(options: argparse.Namespace) -> int:
+    asked = {"subject": options.subject, "key": options.key}
+    print(_ask(options, "hsm-csr", asked)["pem"], end="")
+    return GOOD
+
+
+def _hsm_import_cert(options: argparse.Namespace) -> int:
+    from daemon.newcertificate import MOST_BYTES  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    try:
+        with options.file.open("rb") as file:
+            data = file.read(MOST_BYTES)
+    except OSError as exc:
+        raise PersonNeeded("certificate-unreadable", f"{options.file}: {exc.strerror}") from exc
+    asked = {"file": data.hex(), "key": options.key}
+    done = _ask(options, "hsm-import-cert", asked, loaded)
+    word = "imported_in_use" if done["in_use"] else "imported_waits"
+    print(_word(loaded, word, label=done["key"]))
+    return GOOD
 
 
 def _shift(options: argparse.Namespace) -> int:

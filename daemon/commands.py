@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from daemon import durable, status, stored
+from daemon import certificate, csr, durable, newcertificate, status, stored
 from daemon.arrived import Arrived
 from daemon.arrived import since as arrived_since
-from daemon.document import State, folder_of, utc_time
+from daemon.document import Digest, State, folder_of, utc_time
 from daemon.errors import PersonNeeded, TransientError
 from daemon.formats import Formats
 from daemon.slip import NoSlip, slip_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.control import Command
     from daemon.document import Document
+    from daemon.hsm import KeyFacts
     from daemon.lookout import Lookout
     from daemon.parts import Parts
     from daemon.spool import SpoolThread
@@ -69,6 +71,8 @@ class Commands:
             "arrived": Arrived(self._config, self._parts, self._clock).answer,
             "sealed-since": self._sealed_since,
             "hsm-retry-login": self._retry_login,
+            "hsm-csr": self._csr,
+            "hsm-import-cert": self._import_certificate,
             "clock-accept": self._clock_accept,
             "shift": self._shift,
             "operator": self._operator,
@@ -214,6 +218,46 @@ class Commands:
         if not names_a_person(operator, self._config.box.organisation):
             raise PersonNeeded("operator-unusable", repr(str(arguments.get("operator", ""))))
         return operator
+
+    async def _csr(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
+        keeper = self._parts.token_keeper
+        assert keeper is not None
+        subject = csr.subject(str(arguments.get("subject", "")))
+        label = str(arguments.get("key") or self._config.hsm.key)
+        found: list[tuple[KeyFacts, str]] = []
+
+        def made(key: KeyFacts, scheme: str) -> bytes:
+            found.append((key, scheme))
+            return csr.to_be_signed(subject, bytes.fromhex(key.public))
+
+        signed, signature = await keeper.sign_once(label, made)
+        ((key, scheme),) = found
+        request = csr.request(signed, scheme, signature)
+        public = str(Digest.of(bytes.fromhex(key.public)))
+        await self._spool(Spool.requested, public, person, self._clock())
+        return {"pem": request, "key": label, "public_key_sha256": public}
+
+    async def _import_certificate(
+        self, arguments: Mapping[str, Any], person: str
+    ) -> dict[str, Any]:
+        keeper = self._parts.token_keeper
+        assert keeper is not None
+        try:
+            file = bytes.fromhex(str(arguments.get("file")))
+        except ValueError:
+            raise PersonNeeded("bad-request", "file: hex") from None
+        chain = certificate.load_pem(Path(self._config.hsm.chain))
+        new = newcertificate.checked(file, chain, self._clock())
+        label = str(arguments.get("key") or self._config.hsm.key)
+        await keeper.import_certificate(
+            label, new.parts(), lambda key: new.belongs(bytes.fromhex(key.public))
+        )
+        digest = str(Digest.of(new.der))
+        await self._spool(Spool.imported, digest, person, self._clock())
+        if self._parts.turns is not None:
+            self._parts.turns.wake()
+        in_use = label == self._config.hsm.key and not self._config.hsm.certificate
+        return {"key": label, "certificate_sha256": digest, "in_use": in_use}
 
     async def _clock_accept(self, _: Mapping[str, Any], person: str) -> dict[str, str]:
         gate = self._parts.clock_gate

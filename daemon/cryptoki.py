@@ -131,6 +131,20 @@ BEFORE_THE_PIN: Final = frozenset(
 """Answers to C_Login that come before anything looks at the PIN."""
 
 
+TAKES_NONE: Final = frozenset(
+    {
+        "CKR_ACTION_PROHIBITED",
+        "CKR_ATTRIBUTE_READ_ONLY",
+        "CKR_DEVICE_MEMORY",
+        "CKR_FUNCTION_NOT_SUPPORTED",
+        "CKR_SESSION_READ_ONLY",
+        "CKR_TOKEN_WRITE_PROTECTED",
+        "CKR_USER_NOT_LOGGED_IN",
+    }
+)
+"""What a token says that takes no certificate from its user; all else is trouble."""
+
+
 def reaction(ckr: str) -> str:
     """Return what an answer of the token calls for: `reopen`, `pin` or `other`.
 
@@ -158,8 +172,7 @@ class Inside:
         self._pin_file = ""
         self._key: Any = None
         self._kind = -1
-        self._bits = 0
-        self._always = False
+        self._facts: KeyFacts | None = None
         self._mechanisms: tuple[str, ...] = ()
 
     def open(self, argument: Mapping[str, str]) -> dict[str, Any]:
@@ -217,30 +230,14 @@ class Inside:
         return {}
 
     def key(self, argument: Mapping[str, str]) -> dict[str, Any]:
-        """Find the one private key with that label."""
-        if not self._logged_in:
-            raise TransientError("not-logged-in", "this process has not logged in")
-        p11 = _pykcs11()
-        label = argument["key"]
-        found = self._find(p11.CKO_PRIVATE_KEY, (p11.CKA_LABEL, label))
-        if not found:
-            raise PermanentError("key-missing", f"no private key with label {label!r}")
-        if len(found) > 1:
-            raise PermanentError("key-ambiguous", f"{len(found)} private keys, label {label!r}")
-        (key,) = found
-        names = (p11.CKA_KEY_TYPE, p11.CKA_SIGN, p11.CKA_ALWAYS_AUTHENTICATE)
-        kind, may_sign, always = self._session.getAttributeValue(key, names)
-        if may_sign is False:
-            raise PermanentError("key-unusable", f"the key {label!r} may not sign (CKA_SIGN)")
-        if kind == p11.CKK_RSA:
-            facts = self._rsa(key, always=bool(always))
-        elif kind == p11.CKK_EC:
-            facts = self._ec(key, always=bool(always))
-        else:
-            raise PermanentError("key-unusable", f"key type {kind!r} is neither RSA nor EC")
-        self._key, self._kind, self._always = key, kind, bool(always)
-        self._bits = facts.bits
+        """Find the one private key with that label; `sign` uses it from then on."""
+        self._key, self._kind, facts = self._one_key(argument["key"])
+        self._facts = facts
         return asdict(facts)
+
+    def other_key(self, argument: Mapping[str, str]) -> dict[str, Any]:
+        """Find a private key by its label, and change nothing for `sign`."""
+        return asdict(self._one_key(argument["key"])[2])
 
     def probe(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Ask the token, not the library's memory, whether it is still there."""
@@ -255,12 +252,60 @@ class Inside:
 
     def sign(self, argument: Mapping[str, str]) -> dict[str, str]:
         """Sign the digest, or the data where the token insists on making the digest itself."""
-        if self._key is None:
+        if self._facts is None:
             raise TransientError("not-logged-in", "this process has not logged in")
+        return self._signed(self._key, self._kind, self._facts, argument)
+
+    def sign_with(self, argument: Mapping[str, str]) -> dict[str, str]:
+        """Sign with the key of that label, once: `sign` keeps its own."""
+        key, kind, facts = self._one_key(argument["key"])
+        return self._signed(key, kind, facts, argument)
+
+    def import_certificate(self, argument: Mapping[str, str]) -> dict[str, Any]:
+        """Lay a certificate beside its key, with the key's label and id, and read it back."""
+        p11 = _pykcs11()
+        label = argument["key"]
+        key, _, _ = self._one_key(label)
+        id_ = self._value(key, p11.CKA_ID)
+        beside = [(p11.CKA_LABEL, label), *([(p11.CKA_ID, id_)] if id_ else [])]
+        # A second one beside the key would leave open which of them is meant.
+        if any(self._find(p11.CKO_CERTIFICATE, name) for name in beside):
+            raise PermanentError("certificate-there", f"the key {label!r} has a certificate")
+        value = bytes.fromhex(argument["value"])
+        wanted = [
+            (p11.CKA_CLASS, p11.CKO_CERTIFICATE),
+            (p11.CKA_CERTIFICATE_TYPE, p11.CKC_X_509),
+            (p11.CKA_TOKEN, True),
+            (p11.CKA_PRIVATE, False),
+            *beside,
+            (p11.CKA_SUBJECT, bytes.fromhex(argument["subject"])),
+            (p11.CKA_ISSUER, bytes.fromhex(argument["issuer"])),
+            (p11.CKA_SERIAL_NUMBER, bytes.fromhex(argument["serial"])),
+            (p11.CKA_VALUE, value),
+        ]
+        try:
+            flags = p11.CKF_SERIAL_SESSION | p11.CKF_RW_SESSION
+            writing = self._lib.openSession(self._slot, flags)
+            try:
+                writing.createObject(wanted)
+            finally:
+                writing.closeSession()
+        except p11.PyKCS11Error as exc:
+            if (name := _name(exc.value)) not in TAKES_NONE:
+                raise
+            raise PermanentError("token-read-only", f"C_CreateObject: {name}") from None
+        found = self._find(p11.CKO_CERTIFICATE, (p11.CKA_LABEL, label))
+        if [self._value(one, p11.CKA_VALUE) for one in found] != [value]:
+            raise PermanentError("token-read-only", "what was written cannot be read back")
+        return {}
+
+    def _signed(
+        self, key: Any, kind: int, facts: KeyFacts, argument: Mapping[str, str]
+    ) -> dict[str, str]:
         p11 = _pykcs11()
         scheme = argument["scheme"]
         plain, combined = SCHEMES[scheme]
-        if scheme.startswith("rsa") != (self._kind == p11.CKK_RSA):
+        if scheme.startswith("rsa") != (kind == p11.CKK_RSA):
             # Libraries trust their callers: SoftHSM 2.6.1 dies of PSS with a key on a curve.
             raise PermanentError("key-unusable", f"{scheme} with a key of another kind")
         name = next((name for name in (plain, combined) if name in self._mechanisms), None)
@@ -275,22 +320,42 @@ class Inside:
         if name == "CKM_ECDSA":
             # FIPS 186-5, 6.4.1: of a longer digest the leftmost bits count. Tokens are of
             # several minds about who leaves the others off.
-            message = message[: (self._bits + 7) // 8]
+            message = message[: (facts.bits + 7) // 8]
         if scheme.startswith("rsa-pss-"):
             made, mask = f"CKM_{algorithm.upper()}", f"CKG_MGF1_{algorithm.upper()}"
             pss = (getattr(p11, made), getattr(p11, mask), len(digest))
             mechanism = p11.RSA_PSS_Mechanism(p11.CKM[name], *pss)
         else:
             mechanism = p11.Mechanism(p11.CKM[name])
-        pin = read_pin(self._pin_file) if self._always else b""
+        pin = read_pin(self._pin_file) if facts.always_authenticate else b""
         # Not Session.sign: that has no place for the PIN between C_SignInit and C_Sign.
         low, handle = self._session.lib, self._session.session
         room = p11.ckbytelist(bytes(SIGNATURE_ROOM))
-        self._check(low.C_SignInit(handle, mechanism.to_native(), self._key))
-        if self._always:
+        self._check(low.C_SignInit(handle, mechanism.to_native(), key))
+        if facts.always_authenticate:
             self._present(pin, p11.CKU_CONTEXT_SPECIFIC)
         self._check(low.C_Sign(handle, p11.ckbytelist(message), room))
         return {"signature": bytes(room).hex()}
+
+    def _one_key(self, label: str) -> tuple[Any, int, KeyFacts]:
+        if not self._logged_in:
+            raise TransientError("not-logged-in", "this process has not logged in")
+        p11 = _pykcs11()
+        found = self._find(p11.CKO_PRIVATE_KEY, (p11.CKA_LABEL, label))
+        if not found:
+            raise PermanentError("key-missing", f"no private key with label {label!r}")
+        if len(found) > 1:
+            raise PermanentError("key-ambiguous", f"{len(found)} private keys, label {label!r}")
+        (key,) = found
+        names = (p11.CKA_KEY_TYPE, p11.CKA_SIGN, p11.CKA_ALWAYS_AUTHENTICATE)
+        kind, may_sign, always = self._session.getAttributeValue(key, names)
+        if may_sign is False:
+            raise PermanentError("key-unusable", f"the key {label!r} may not sign (CKA_SIGN)")
+        if kind == p11.CKK_RSA:
+            return key, kind, self._rsa(key, always=bool(always))
+        if kind == p11.CKK_EC:
+            return key, kind, self._ec(key, always=bool(always))
+        raise PermanentError("key-unusable", f"key type {kind!r} is neither RSA nor EC")
 
     def _present(self, pin: bytes, user: int) -> None:
         """C_Login, one time. Sort the answer by whether the token may have counted it."""
@@ -409,4 +474,5 @@ def tasks() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     """Return what `child.serve` is to serve: the tasks of one new Inside."""
     inside = Inside()
     works = (inside.open, inside.login, inside.key, inside.probe, inside.sign)
-    return {work.__name__: _task(work) for work in works}
+    on_request = (inside.other_key, inside.sign_with, inside.import_certificate)
+    return {work.__name__: _task(work) for work in (*works, *on_request)}

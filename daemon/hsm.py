@@ -119,6 +119,19 @@ class Hsm:
         argument = {"scheme": scheme, "data": data.hex()}
         return bytes.fromhex((await self._call(_Signature, "sign", argument)).signature)
 
+    async def find_other(self, label: str) -> KeyFacts:
+        """Find another key of the token; `sign` goes on with its own."""
+        return await self._call(KeyFacts, "other_key", {"key": label})
+
+    async def sign_with(self, label: str, scheme: str, digest: Digest, data: bytes) -> bytes:
+        """Sign as `sign` does, with the key of that label."""
+        argument = {"key": label, "scheme": scheme, "digest": digest.hex, "data": data.hex()}
+        return bytes.fromhex((await self._call(_Signature, "sign_with", argument)).signature)
+
+    async def import_certificate(self, label: str, parts: Mapping[str, str]) -> None:
+        """Lay a certificate beside the key of that label; refuses where there is one."""
+        await self._call(_Nothing, "import_certificate", {"key": label, **parts})
+
     async def close(self) -> None:
         """End the process, and with it the login."""
         await self._worker.stop()

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
+from daemon.document import Digest
 from daemon.errors import PermanentError, PersonNeeded, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from daemon.document import Digest
     from daemon.hsm import KeyFacts, TokenFacts
     from daemon.records.logins import LoginRecord
 
@@ -62,6 +62,8 @@ STILL_LOGGED_IN: Final = frozenset(
     {"key-missing", "key-ambiguous", "key-unusable", "mechanism-missing", "hsm-refused"}
 )
 """Trouble that a new login would not mend, so none is spent on it."""
+OF_A_REQUEST: Final = frozenset({"certificate-mismatch", "certificate-there", "token-read-only"})
+"""What a person's request can run into, and says nothing of the sealing."""
 PERMITTABLE: Final = frozenset(
     {"pin-rejected", "pin-expired", "pin-final-try", "pin-attempts-unresolved"}
 )
@@ -108,6 +110,15 @@ class KeyDevice(Protocol):
 
     async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
         """Sign."""
+
+    async def find_other(self, label: str) -> KeyFacts:
+        """Find another key, logged in, and leave the one of `sign` as it is."""
+
+    async def sign_with(self, label: str, scheme: str, digest: Digest, data: bytes) -> bytes:
+        """Sign with the key of that label."""
+
+    async def import_certificate(self, label: str, parts: Mapping[str, str]) -> None:
+        """Lay a certificate beside the key of that label."""
 
     async def close(self) -> None:
         """End the process."""
@@ -216,7 +227,10 @@ class Token:
     @property
     def scheme(self) -> str:
         """How the key signs; known once it was found."""
-        if self.key is not None and self.key.kind == "ec":
+        return self._scheme_of(self.key)
+
+    def _scheme_of(self, key: KeyFacts | None) -> str:
+        if key is not None and key.kind == "ec":
             return f"ecdsa-{self._digest}"
         return f"rsa-{self._padding}-{self._digest}"
 
@@ -259,6 +273,56 @@ class Token:
         self._logins = 0
         self._heard_at = self._clock()
         return signature
+
+    async def sign_once(
+        self, label: str, made: Callable[[KeyFacts, str], bytes]
+    ) -> tuple[bytes, bytes]:
+        """Sign what *made* makes of a key's facts and its scheme; return it with the signature.
+
+        For a person's request (a CSR), with any key of this token: also while no
+        certificate fits yet, so nothing is compared here, and what seals documents
+        stays as it was. A login that it takes is accounted as always (I6).
+        """
+
+        async def work() -> tuple[bytes, bytes]:
+            key = await self._device.find_other(label)
+            scheme = self._scheme_of(key)
+            data = made(key, scheme)
+
+            async def ask() -> bytes:
+                return await self._device.sign_with(label, scheme, Digest.of(data), data)
+
+            return data, await (self._present(ask) if key.always_authenticate else ask())
+
+        async with self._changing:
+            return await self._on_request(work)
+
+    async def import_certificate(
+        self, label: str, parts: Mapping[str, str], fits: Callable[[KeyFacts], None]
+    ) -> None:
+        """Lay a certificate beside a key of this token, once *fits* has not raised."""
+
+        async def work() -> None:
+            fits(await self._device.find_other(label))
+            await self._device.import_certificate(label, parts)
+
+        async with self._changing:
+            await self._on_request(work)
+            if self.state.name != "ready":
+                # It may be the one that was missing: what is on the token is looked at anew.
+                self._logged_in, self._tried_at = False, None
+                self._life += 1
+                await self._device.close()
+
+    async def _on_request(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            if not self._logged_in:
+                await self._log_in()
+            return await work()
+        except (TransientError, PermanentError) as exc:
+            if exc.code not in STILL_LOGGED_IN | OF_A_REQUEST:
+                await self._lost(exc)
+            raise
 
     async def permit(self, person: str) -> None:
         """Let the next `ensure` try the PIN once more.

@@ -383,6 +383,60 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Die Zeit {at} gilt; sie steht im Protokoll.",
         "The time {at} holds; it is in the ledger.",
     ),
+    "imported_in_use": (
+        "Das Zertifikat liegt auf dem Token beim Schlüssel {label!r}; der Dienst siegelt damit.",
+        "The certificate lies beside the key {label!r} on the token; the service seals with it.",
+    ),
+    "imported_waits": (
+        "Das Zertifikat liegt beim Schlüssel {label!r}. Jetzt [hsm] key ändern und neu starten.",
+        "The certificate lies beside the key {label!r}. Now change [hsm] key and restart.",
+    ),
+    # scanseal hsm list
+    "tokens_none": (
+        "Kein Token: Steckt es? Läuft der Dienst des Lesers (pcscd)?",
+        "No token: is it plugged in? Does the reader's service (pcscd) run?",
+    ),
+    "tokens_other": (
+        "Das Token {token!r} der Konfiguration ist nicht dabei.",
+        "The token {token!r} of the configuration is not among them.",
+    ),
+    "tokens_token": (
+        "Token {label!r}, Seriennummer {serial}, Slot {slot}",
+        "Token {label!r}, serial {serial}, slot {slot}",
+    ),
+    "tokens_meant": (" <- in der Konfiguration", " <- in the configuration"),
+    "tokens_fits": (" <- passt zum Schlüssel", " <- fits the key"),
+    "tokens_pin_untried": (
+        "seit der letzten richtigen keine falsche probiert",
+        "no wrong one was tried since the last right one",
+    ),
+    "tokens_pin_tried": ("eine falsche wurde probiert", "a wrong one was tried"),
+    "tokens_pin_final-try": (
+        "die nächste falsche sperrt das Token",
+        "the next wrong one locks the token",
+    ),
+    "tokens_pin_locked": ("gesperrt", "locked"),
+    "tokens_pin_not-set": ("noch nicht gesetzt", "not set yet"),
+    "tokens_pin_pad": (
+        "Eigene PIN-Tastatur: Damit kann Scanseal nicht allein siegeln.",
+        "It has its own PIN pad: Scanseal cannot seal with it by itself.",
+    ),
+    "tokens_mechanisms": ("Verfahren: {names}", "mechanisms: {names}"),
+    "tokens_no_mechanism": ("keines, das Scanseal kennt", "none that Scanseal knows"),
+    "tokens_key": (
+        "Öffentlicher Schlüssel {label!r}, ID {id}: {kind}",
+        "public key {label!r}, id {id}: {kind}",
+    ),
+    "tokens_certificate": (
+        "Zertifikat {label!r}, ID {id}: {subject}, bis {until}",
+        "certificate {label!r}, id {id}: {subject}, until {until}",
+    ),
+    "tokens_unreadable": ("nicht lesbar", "not readable"),
+    "tokens_nothing_shown": (
+        "Ohne Anmeldung zeigt es weder Schlüssel noch Zertifikate.",
+        "Without a login it shows neither keys nor certificates.",
+    ),
+    "tokens_trouble": ("Es antwortete: {said}", "It answered: {said}"),
     "superseded": ("{old} ist ersetzt durch {new}", "{old} is replaced by {new}"),
     # States of a document
     "document_claimed": ("wird gesiegelt", "being sealed"),
@@ -419,6 +473,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Kopie in rejected zurückgelassen: der Ordner ist nicht mehr eingerichtet",
         "copy left in rejected: its hot folder is configured no longer",
     ),
+    "event_certificate-import": (
+        "Zertifikat auf das Token geschrieben",
+        "certificate written to the token",
+    ),
+    "event_csr": ("Zertifikat beantragt", "certificate requested"),
     "event_seal": ("gesiegelt", "sealed"),
     "event_stamp": ("mit Zeitstempel versehen", "time-stamped"),
     "event_freeze": ("Manifest festgeschrieben", "manifest frozen"),

@@ -58,6 +58,17 @@ class Logbook(Writer):
                 )
             step.line("", f"login-{outcome}", {"token": serial, "code": code})
 
+    def requested(self, public_key: str, person: str, now: datetime) -> None:
+        """Commit that a certificate was requested for the key with that digest."""
+        with self._step(now) as step:
+            step.line("", "csr", {"public_key_sha256": public_key}, {"person": person})
+
+    def imported(self, certificate: str, person: str, now: datetime) -> None:
+        """Commit that the certificate with that digest was written to the token."""
+        with self._step(now) as step:
+            detail = {"certificate_sha256": certificate}
+            step.line("", "certificate-import", detail, {"person": person})
+
     def permit_login(self, serial: str, person: str, now: datetime) -> None:
         """Commit that a person asks for one more try."""
         with self._step(now) as step:

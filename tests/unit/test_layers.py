@@ -57,7 +57,7 @@ ROWS = (
     "certificate pinfile",
     "chain",
     "qualified",
-    "cms evidence outward timestamped",
+    "cms csr evidence newcertificate outward timestamped",
     "transfernote",
     "pages",
     "pages.entries",
@@ -85,7 +85,8 @@ ROWS = (
     "audit",
     "auditreport",
     "cryptoki",
-    "hsm",
+    "hsm inventory",
+    "tokenlist",
     "notary revocation template",
     # the key, and the stage that seals
     "token",

@@ -19,7 +19,7 @@ from daemon.records.logins import LoginRecord
 from daemon.token import PAUSE_SECONDS, QUIET_SECONDS, Outcome, Token, may_login
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 DATA = b"signed attributes"
 DIGEST = Digest.of(DATA)
@@ -116,6 +116,18 @@ class Device:
         finally:
             if self.lost_answer:
                 raise TransientError("hsm-died", "login: ended by SIGKILL")
+
+    async def find_other(self, label: str) -> KeyFacts:
+        assert label == "next"
+        return await self.find_key()
+
+    async def sign_with(self, label: str, scheme: str, digest: Digest, data: bytes) -> bytes:
+        assert label == "next"
+        return await self.sign(scheme, digest, data)
+
+    async def import_certificate(self, label: str, parts: Mapping[str, str]) -> None:
+        assert label == "next"
+        self.log.append(f"import {sorted(parts)}")
 
     async def find_key(self) -> KeyFacts:
         self._asked("key")
@@ -887,3 +899,77 @@ def test_each_change_of_state_is_one_line_in_the_log(caplog: pytest.LogCaptureFi
         "token state=unavailable code=token-missing",
         "token state=ready code=-",
     ]
+
+
+# -- a person's request ---------------------------------------------------------------
+
+
+def data_of(key: KeyFacts, scheme: str) -> bytes:
+    """Make what is to be signed of what the key is."""
+    return f"{key.kind} {scheme}".encode()
+
+
+def test_a_request_takes_an_accounted_login_and_then_none() -> None:
+    """I6: whoever asks for a signature, the PIN is presented between the two commits."""
+
+    async def work() -> None:
+        bench = Bench()
+        data, _ = await bench.token.sign_once("next", data_of)
+        await bench.token.sign_once("next", data_of)
+
+        assert data == b"rsa rsa-pss-sha256"
+        assert bench.log.count("attempted") == bench.log.count("accepted") == 1
+        assert await bench.code() == ""
+        assert bench.log.count("attempted") == 1
+
+    run(work())
+
+
+def test_i6_a_request_presents_no_pin_after_a_rejection() -> None:
+    """Else a technician who asks three times locks the card."""
+
+    async def work() -> None:
+        bench = Bench(pin=b"wrong")
+        for _ in range(3):
+            with pytest.raises(PermanentError) as raised:
+                await bench.token.sign_once("next", data_of)
+            assert raised.value.code == "pin-rejected"
+
+        assert bench.device.presented == 1
+
+    run(work())
+
+
+def test_a_request_while_no_certificate_fits_is_signed() -> None:
+    """The first certificate of a box is requested while sealing waits for it."""
+
+    async def work() -> None:
+        bench = Bench()
+
+        def missing(_token: TokenFacts, _key: KeyFacts) -> None:
+            raise PermanentError("certificate-missing", "0 of 0")
+
+        bench.check = missing
+        assert await bench.code() == "certificate-missing"
+        assert (await bench.token.sign_once("next", data_of))[0]
+        assert bench.token.state.code == "certificate-missing"
+
+    run(work())
+
+
+def test_a_key_that_cannot_be_asked_for_leaves_the_token_ready() -> None:
+    """A label that was mistyped must not stop the sealing."""
+
+    async def work() -> None:
+        bench = Bench()
+        assert await bench.code() == ""
+
+        def unusable(_key: KeyFacts, _scheme: str) -> bytes:
+            raise PermanentError("key-unusable", "hidden")
+
+        with pytest.raises(PermanentError):
+            await bench.token.sign_once("next", unusable)
+        assert bench.token.state.name == "ready"
+        assert "close" not in bench.log[-1:]
+
+    run(work())
