@@ -62,15 +62,20 @@ class PageTasks:
                 "min_dpi": self._profile.min_dpi,
                 "colour": self._profile.colour,
                 "announced": note.images_expected,
+                "pdfa": self._profile.pdfa,
             },
         )
-        return plausible(typed(Prepared, reply), self._document.kind, note, self._profile.max_pages)
+        made = typed(Prepared, reply)
+        if not transfernote.plausible_claim(made.pdfa, self._profile.pdfa, made.findings):
+            raise WorkerDied("a claim of PDF/A that is none")
+        return plausible(made, self._document.kind, note, self._profile.max_pages)
 
     async def cover(self, note: TransferNote, code: str) -> Prepared:
         """Have a cover page made ready instead: the original was refused with *code*."""
         reply = await self._call("cover", {**self._file(note), "code": code})
         made = typed(Prepared, reply)
-        if (made.kind, made.images, made.findings) != (self._document.kind, 1, note.findings):
+        expected = (self._document.kind, 1, note.findings, note.pdfa)
+        if (made.kind, made.images, made.findings, made.pdfa) != expected:
             raise WorkerDied("a cover page that is none")
         return made
 

@@ -52,6 +52,8 @@ class Prepared:
     """All that the note in the file says, those included that it came with."""
     finding_pages: tuple[str, ...]
     """Which pages they are about, as `findings.places` writes it."""
+    pdfa: str
+    """What it claims of PDF/A, as it stands in the note."""
     pages_digest: Digest | None
     """Of all page images in their order, where pages are images and nothing else."""
     transcoded: bool
@@ -77,6 +79,8 @@ class ReadBack:
     """`streams`, or `pixels` where one at least could not be carried over."""
     permissions: int
     """DocMDP; 0 if the file is not certified."""
+    pdfa: str
+    """What it claims of PDF/A: `2b`, `3b`, or nothing."""
     evidence: tuple[str, ...] = ()
     """The SHA-256 of each stream in the file's DSS: CRLs, certificates, OCSP responses."""
 
@@ -119,6 +123,7 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
                     announced=argument["announced"],
                     max_pixels=argument["max_pixels"],
                 ),
+                claim=argument["pdfa"],
                 now=lambda: utc_text(datetime.now(UTC)),
                 store=dss.from_argument(argument.get("dss", {})),
             )
@@ -128,6 +133,7 @@ def prepare(argument: dict[str, Any]) -> dict[str, Any]:
             images=done.note.images,
             findings=done.note.findings,
             finding_pages=done.note.finding_pages,
+            pdfa=done.note.pdfa,
             pages_digest=done.digest,
             transcoded=done.transcoded,
             gap_start=done.gap.start,
@@ -157,6 +163,7 @@ def cover(argument: dict[str, Any]) -> dict[str, Any]:
             images=1,
             findings=note.findings,
             finding_pages=(),
+            pdfa=note.pdfa,
             pages_digest=None,
             transcoded=False,
             gap_start=gap.start,
@@ -175,7 +182,7 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
     Raise PermanentError: `seal-invalid` if the file says something else of its
     signature than it has to, `pages-differ` if it shows anything else than the original.
     """
-    from daemon.pages import graphs, inspect, sealed  # noqa: PLC0415
+    from daemon.pages import claimed, graphs, inspect, sealed  # noqa: PLC0415
 
     path, original, kind = argument["sealed"], argument["original"], argument["kind"]
     stored = bool(argument.get("stored"))
@@ -183,6 +190,7 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
         signature = sealed.signature_of(pdf, path)
         ours = stored or kind != "pdf" or bool(argument.get("code"))
         evidence = sealed.store_of(pdf) if ours else ()
+        claim = claimed.claim_of(pdf)
         if argument.get("code"):
             from daemon.pages import covered  # noqa: PLC0415 (rare, and Pillow)
 
@@ -205,6 +213,7 @@ def readback(argument: dict[str, Any]) -> dict[str, Any]:
         images=images,
         compared=compared,
         permissions=signature.permissions,
+        pdfa=claim,
         evidence=evidence,
     )
     return _as_json(found)
@@ -294,7 +303,7 @@ def _tune_memory() -> None:
 
 if __name__ == "__main__":
     _tune_memory()
-    import daemon.pages.graphs
+    import daemon.pages.claimed
     import daemon.pages.wrap  # noqa: F401 (before the first document waits for it)
 
     serve({"prepare": prepare, "cover": cover, "readback": readback, "describe": describe})

@@ -246,8 +246,9 @@ class Sealer:
         )
         # What the worker's parser found in the file is what was hashed here, and signed.
         gap.agree(made, hole, found.byte_range, found.contents)
-        if found.images != prepared.images:
-            raise PermanentError(SICK, "the file has other pages than were prepared")
+        claims = ready.note.pdfa if ready.note.pdfa in transfernote.CLAIMS else ""
+        if (found.images, found.pdfa) != (prepared.images, claims):
+            raise PermanentError(SICK, "the file has other pages or claims than were prepared")
         sealed = self.folder(document) / "sealed.pdf"
         seen = await asyncio.to_thread(_placed, place, hole, seal, sealed, template.digest)
         if (seen.signed, seen.size, seen.gap) != (made.signed, made.size, gap.filled(hole, seal)):
@@ -296,7 +297,8 @@ class Sealer:
             # The code is the worker's word; what these codes mean only a PDF can have.
             if document.kind != "pdf" or policies.get(exc.code) != policy.ENVELOPE:
                 raise
-            note = transfernote.enveloped(note, exc.code)
+            wanted = self._config.profiles[document.profile].pdfa
+            note = transfernote.judged(transfernote.enveloped(note, exc.code), wanted)
             prepared = await tasks.cover(note, exc.code)
             return _Ready(prepared=prepared, note=note, twin=twin, code=exc.code)
         if prepared.pages_digest is not None and not twin:
@@ -312,6 +314,7 @@ class Sealer:
             prepared.findings,
             prepared.checked_at,
             prepared.finding_pages,
+            prepared.pdfa,
         )
         return _Ready(prepared=prepared, note=note, twin=twin)
 

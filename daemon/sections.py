@@ -176,6 +176,7 @@ class Profile:
     min_dpi: int = above(-1, 300, most=9600)
     colour: str = choice("any", "wanted")
     operator: str = choice("wait", "refuse")
+    pdfa: str = choice("2b", "3b", "none")
     damaged_pdf: str = choice(*REFUSE_OR_ENVELOPE)
     password: str = choice(*REFUSE_OR_ENVELOPE)
     empty_password: str = choice(*REFUSE_OR_MORE)

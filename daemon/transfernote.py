@@ -49,6 +49,17 @@ ENVELOPE_EN: Final = (
 )
 """What is true instead where the scan could not be sealed itself: nobody has looked at it."""
 
+NOT_WANTED: Final = "not wanted"
+NOT_CLAIMED: Final = "not claimed: "
+CLAIMS: Final = ("2b", "3b")
+WITH_ATTACHMENT: Final = "3b"
+"""The part of PDF/A that lets any file be embedded: the note is, as XML."""
+PDFA_NOT_CLAIMED: Final = "pdfa-not-claimed"
+"""The finding for a file that was to be PDF/A, and is not known to be."""
+_PDFA: Final = re.compile(
+    rf"{NOT_WANTED}|{'|'.join(CLAIMS)}|{NOT_CLAIMED}[a-z0-9-]{{1,40}}(?:, [a-z0-9-]{{1,40}}){{0,63}}"
+)
+
 _ITEMS: Final = {"findings": "finding", "finding_pages": "pages"}
 """Fields that hold several texts, and what each of these is called in XML."""
 
@@ -121,6 +132,8 @@ class TransferNote:
     original_kind: str
     ledger_hash: str
     """The newest hash of the custody ledger: the seal anchors the chain."""
+    pdfa: str = NOT_WANTED
+    """What the file claims of PDF/A: `2b`, `3b`, or that it claims nothing, and because of what."""
 
     def __post_init__(self) -> None:
         """Refuse a note that A.NB.4 forbids: without a person, or a result of the quality check."""
@@ -142,6 +155,7 @@ def completed(
     findings: Iterable[str],
     checked_at: str,
     finding_pages: Iterable[str] = (),
+    pdfa: str = NOT_WANTED,
 ) -> TransferNote:
     """Return *note* with what only looking at the pages could tell; each finding stands once."""
     return replace(
@@ -151,6 +165,7 @@ def completed(
         findings=tuple(dict.fromkeys((*note.findings, *findings))),
         checked_at=checked_at,
         finding_pages=tuple(finding_pages),
+        pdfa=pdfa,
     )
 
 
@@ -164,6 +179,27 @@ def _counted(images: int, expected: int) -> str:
 def found(note: TransferNote, code: str) -> TransferNote:
     """Return *note* with one finding more, if it has not got it already."""
     return replace(note, findings=tuple(dict.fromkeys((*note.findings, code))))
+
+
+def judged(note: TransferNote, wanted: str, broken: Iterable[str] = ()) -> TransferNote:
+    """Return *note* with what its file claims: *wanted*, unless rules of PDF/A are *broken*."""
+    if wanted not in CLAIMS:
+        return replace(note, pdfa=NOT_WANTED)
+    rules = ", ".join(sorted(broken))
+    if not rules:
+        return replace(note, pdfa=wanted)
+    return found(replace(note, pdfa=NOT_CLAIMED + rules), PDFA_NOT_CLAIMED)
+
+
+def plausible_claim(pdfa: str, wanted: str, findings: Iterable[str]) -> bool:
+    """Return whether a worker can have come to *pdfa*, with these findings, where *wanted* is."""
+    if not _PDFA.fullmatch(pdfa):
+        return False
+    if wanted not in CLAIMS:
+        return pdfa == NOT_WANTED
+    if PDFA_NOT_CLAIMED in set(findings):
+        return pdfa.startswith(NOT_CLAIMED)
+    return pdfa == wanted
 
 
 def enveloped(note: TransferNote, code: str) -> TransferNote:

@@ -21,6 +21,7 @@ from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.token import Token
 from daemon.workers import Worker, Workers
+from tests.schema_of_notes import problem
 from tests.system.box import CONFIG
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ async def sealing(
     try:
         yield Sealing(loaded, spool, alarms, token, key, worker, sealer, stamper)
     finally:
+        for file in loaded.documents.rglob("note.xml"):
+            assert not (why := problem(file.read_bytes())), why
         await pages.stop()
         await token.close()
         await spool.close()

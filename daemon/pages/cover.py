@@ -25,6 +25,7 @@ from daemon.pages.picture import Density, Turn
 from daemon.pages.placeholder import Gap, settle
 from daemon.pages.rewrite import TITLE
 from daemon.pages.writer import Writer
+from daemon.transfernote import CLAIMS, WITH_ATTACHMENT, as_xml
 
 if TYPE_CHECKING:
     from daemon.pages.dss import Store
@@ -101,7 +102,14 @@ def written(
     with os.fdopen(fd, "w+b", closefd=False) as target:
         writer = Writer(target)
         writer.page(page)
-        writer.finish(empty, TITLE, fresh(note), store)
+        writer.finish(
+            empty,
+            TITLE,
+            fresh(note),
+            claims=note.pdfa in CLAIMS,
+            attachment=as_xml(note) if note.pdfa == WITH_ATTACHMENT else b"",
+            store=store,
+        )
     return settle(fd, empty)
 
 

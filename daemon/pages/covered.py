@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pikepdf import Name, Stream
 
-from daemon.pages import cover, pixels
+from daemon.pages import claimed, cover, pixels
 from daemon.pages.graphs import Differ
 from daemon.pages.packet import XMP_NAMESPACE, Packet
 from daemon.pages.page import shown_by
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
     from daemon.transfernote import TransferNote
 
-_CATALOG: Final = frozenset({"/Type", "/Pages", "/Metadata", "/AcroForm", "/Perms", "/DSS"})
-_TREE: Final = frozenset({"/Type", "/Count", "/Kids"})
-NAMED: Final = ("document", "original_sha256", "original_size", "findings", "match_de", "match_en")
+NAMED: Final = (
+    "document", "original_sha256", "original_size", "findings", "match_de", "match_en", "pdfa",
+)  # fmt: skip
 """What the note in the file has to say as the note that it was made from does."""
 
 
 def same(sealed: Pdf, field: Dictionary, note: TransferNote, code: str) -> None:
     """Raise Differ unless *sealed* is the cover page for *note* and *code*, and nothing else."""
-    if set(sealed.Root.keys()) - _CATALOG or set(sealed.Root.Pages.keys()) != _TREE:
-        raise Differ("the sealed file holds more than its page")
+    claimed.only_pages(sealed)
     if len(sealed.pages) != 1:
         raise Differ(f"the cover page became {len(sealed.pages)} pages")
     page = sealed.pages[0]

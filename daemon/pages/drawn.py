@@ -30,20 +30,20 @@ _NAME: Final = rb"/[^\s()<>\[\]{}/%]*+"
 _ARRAY: Final = rb"\[(?:[^\[\]()<>%]|" + _STRING + rb"|" + _HEX + rb")*+\]"
 _DICTIONARY: Final = rb"<<(?:[^()<>%]|" + _STRING + rb"|" + _HEX + rb")*+>>"
 _OPERAND: Final = rb"(?:" + b"|".join([_NUMBER, _NAME, _STRING, _DICTIONARY, _HEX, _ARRAY]) + rb")"
-_STATEMENT: Final = re.compile(
+STATEMENT: Final = re.compile(
     rb"\s*+((?:" + _OPERAND + rb"\s*+)*+)([A-Za-z'\"][A-Za-z0-9*]*+)(?![^\s()<>\[\]{}/%])",
     re.DOTALL,
 )
 _ONE_NUMBER: Final = re.compile(_NUMBER)
-_BLANKS: Final = re.compile(rb"\s*+\Z")
+BLANKS: Final = re.compile(rb"\s*+\Z")
 
 _HARMLESS: Final = frozenset(
     b"w J j M d ri i gs m l c v y h re n W W* CS cs SC SCN sc scn G g RG rg K k"
     b" BT ET Tc Tw Tz TL Tf Ts Td TD Tm T* MP DP BMC BDC EMC BX EX".split()
 )
 """Leave no mark by themselves (ISO 32000-1, table 51)."""
-_SHOW_TEXT: Final = frozenset(b"Tj TJ ' \"".split())
-_INVISIBLE: Final = 3
+SHOW_TEXT: Final = frozenset(b"Tj TJ ' \"".split())
+INVISIBLE: Final = 3
 """The text rendering mode of recognised text that lies over, or under, its image."""
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -80,7 +80,7 @@ def drawn_by(page: Object) -> Drawn:
     notes = page.get(Name.Annots)
     if notes is not None and not (isinstance(notes, Array) and len(notes) == 0):
         return OTHER
-    content = _content(page.get(Name.Contents))
+    content = content_of(page.get(Name.Contents))
     unit = page.get(Name.UserUnit)
     if content is None or not (unit is None or _positive(unit)):
         return OTHER
@@ -92,12 +92,12 @@ def _read(content: bytes, images: Dictionary | None, unit: float) -> Drawn:
     matrix, mode, text = _IDENTITY, 0, False
     saved: list[tuple[Matrix, int]] = []
     at = 0
-    while statement := _STATEMENT.match(content, at):
+    while statement := STATEMENT.match(content, at):
         at = statement.end()
         operands, operator = statement.groups()
         if operator in _HARMLESS:
             continue
-        if operator in _SHOW_TEXT and mode == _INVISIBLE:
+        if operator in SHOW_TEXT and mode == INVISIBLE:
             text = True
         elif operator == b"q" and len(saved) < DEEPEST:
             saved.append((matrix, mode))
@@ -106,18 +106,18 @@ def _read(content: bytes, images: Dictionary | None, unit: float) -> Drawn:
         elif operator == b"cm" and (found := _matrix(operands)) is not None:
             matrix = _times(found, matrix)
         elif operator == b"Tr":
-            mode = _INVISIBLE if operands.strip() == b"3" else 0
+            mode = INVISIBLE if operands.strip() == b"3" else 0
         elif operator == b"Do" and (image := _named(images, operands)) is not None:
             width, height = math.hypot(*matrix[:2]), math.hypot(*matrix[2:4])
             placed.append(Placed(image, width * unit, height * unit))
         else:
             return OTHER
-    if _BLANKS.match(content, at) is None:
+    if BLANKS.match(content, at) is None:
         return OTHER
     return Drawn(tuple(placed), text)
 
 
-def _content(held: Any) -> bytes | None:
+def content_of(held: Any) -> bytes | None:
     """Return the page's drawing, unpacked; None where it is too much, or packed otherwise."""
     pieces: list[bytes] = []
     left = MOST

@@ -4,6 +4,7 @@ Both files are read afresh. The two graphs are walked side by side; what they
 hold has to be equal, except for exactly what sealing adds:
 
     catalog     /AcroForm: one field more, /SigFlags;  /Perms;  /Metadata;  /DSS at B-LT
+                /OutputIntents: sRGB as `intent` has it;  /AF, /Names: one file, see `attached`
     first page  /Annots: that field, last
     trailer     what a table needs
 
@@ -20,6 +21,7 @@ from pikepdf import Array, Dictionary, Name, Object, PikepdfError
 from pikepdf import ObjectType as Kind
 
 from daemon.errors import PermanentError
+from daemon.pages import attached, intent
 from daemon.pages.entries import entries_of
 
 if TYPE_CHECKING:
@@ -73,13 +75,33 @@ def same(original: Pdf, sealed: Pdf, field: Dictionary, *, stored: bool = False)
     walk.longer(first.get(Name.Annots), sealed_first.get(Name.Annots), field, "annotations")
     for page, counterpart in zip(pages[1:], counterparts[1:], strict=True):
         walk.dictionaries(page.obj, counterpart.obj, NOTHING)
-    added = ADDED_TO_CATALOG | {"/DSS"} if stored else ADDED_TO_CATALOG
-    walk.dictionaries(original.Root, sealed.Root, added)
+    added = ADDED_TO_CATALOG | _claimed(original, sealed, walk)
+    walk.dictionaries(original.Root, sealed.Root, added | {"/DSS"} if stored else added)
     walk.dictionaries(form, sealed_form, ADDED_TO_FORM)
     walk.longer(form.get(Name.Fields), sealed_form.get(Name.Fields), field, "fields")
     walk.dictionaries(original.trailer, sealed.trailer, OF_A_TABLE | {"/Root"})
     walk.to_the_end()
     return len(pages)
+
+
+def _claimed(original: Pdf, sealed: Pdf, walk: _Walk) -> frozenset[str]:
+    """Return which entries of the catalog are there for PDF/A, and nothing but what they have to be.
+
+    What the original has itself is no addition, and compared as everything else.
+    """
+    one, other = original.Root, sealed.Root
+    added: set[str] = set()
+    if Name.OutputIntents in other and Name.OutputIntents not in one:
+        if not intent.is_ours(other.OutputIntents):
+            raise Differ("the sealed file has an output intent that is not ours")
+        added.add("/OutputIntents")
+    if Name.AF in other and Name.AF not in one:
+        if attached.found_in(other) is None or not attached.can_be_added(original):
+            raise Differ("the sealed file has a file that is not ours")
+        names = one.get(Name.Names, Dictionary())
+        walk.dictionaries(names, other.Names, frozenset({"/EmbeddedFiles"}))
+        added |= {"/AF", "/Names"}
+    return frozenset(added)
 
 
 class _Walk:

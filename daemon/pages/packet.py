@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
-from daemon.transfernote import NAMESPACE, as_xmp, names
+from daemon.pages import properties
+from daemon.transfernote import CLAIMS, NAMESPACE, as_xmp, names
 
 if TYPE_CHECKING:
     from daemon.transfernote import TransferNote
@@ -25,6 +26,7 @@ XMP_NAMESPACE: Final = f"{NAMESPACE}#"
 RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 EXTENSION: Final = "http://www.aiim.org/pdfa/ns/extension/"
 SCHEMA: Final = "http://www.aiim.org/pdfa/ns/schema#"
+CLAIM: Final = "http://www.aiim.org/pdfa/ns/id/"
 MOST: Final = 1 << 20
 """A packet larger than this is not read."""
 
@@ -63,7 +65,7 @@ def fresh(note: TransferNote) -> bytes:
     """Return a packet that says nothing but the note."""
     body = (
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">\n'
-        f"{_description(note)}{_SCHEMAS}</rdf:RDF></x:xmpmeta>"
+        f"{_claim(note)}{_description(note)}{_SCHEMAS}</rdf:RDF></x:xmpmeta>"
     )
     return _BEGIN + body.encode() + _END
 
@@ -98,11 +100,37 @@ class Packet:
             return None
         return cls(root, rdf)
 
+    @property
+    def claim(self) -> str:
+        """What it claims of PDF/A: `2b`; "" if it claims nothing."""
+        said = [
+            "".join(element.text or "" for element in self.rdf.iter(f"{{{CLAIM}}}{name}"))
+            for name in ("part", "conformance")
+        ]
+        return "".join(said).lower()
+
+    def cleared(self) -> Packet:
+        """Remove our properties and the claim of PDF/A, which are ours to make; return the rest."""
+        _remove_ours(self.rdf)
+        return self
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """The rule of PDF/A that a cleared packet breaks by what it brought, if it does."""
+        # The claim is made with one prefix and no other (6.6.4), also where the packet has its own.
+        prefixes = {
+            prefix
+            for element in self.rdf.iter("*")
+            for prefix, space in element.nsmap.items()
+            if space == CLAIM or prefix in {"pdfaid", "scanseal"}
+        }
+        fits = prefixes <= {"pdfaid", "scanseal"} and properties.fit(self.rdf)
+        return frozenset() if fits else frozenset({"metadata"})
+
     def with_note(self, note: TransferNote) -> bytes:
         """Return the packet with the note in it, and what it said before."""
         from lxml import etree  # noqa: PLC0415
 
-        _remove_ours(self.rdf)
         schemas = etree.fromstring(f'<r xmlns:rdf="{RDF}">{_SCHEMAS}</r>')
         known = self.rdf.find(f".//{{{EXTENSION}}}schemas/{{{RDF}}}Bag")
         # PDF/A allows one list of schemas in the whole packet: ours joins the one that is there.
@@ -110,22 +138,41 @@ class Packet:
             self.rdf.append(schemas[0])
         else:
             known.append(schemas.find(f".//{{{RDF}}}li"))
-        self.rdf.append(etree.fromstring(f'<r xmlns:rdf="{RDF}">{_description(note)}</r>')[0])
+        added = f"{_claim(note)}{_description(note)}"
+        self.rdf.extend(list(etree.fromstring(f'<r xmlns:rdf="{RDF}">{added}</r>')))
         written: bytes = etree.tostring(self.root, encoding="UTF-8", xml_declaration=False)
         return _BEGIN + written + _END
 
 
 def _remove_ours(rdf: Any) -> None:
+    """Remove our properties, and what the packet claims of PDF/A: both are ours to say."""
+    spaces = (f"{{{XMP_NAMESPACE}}}", f"{{{CLAIM}}}")
     for element in list(rdf.iter()):
-        for name in [name for name in element.attrib if name.startswith(f"{{{XMP_NAMESPACE}}}")]:
+        for name in [name for name in element.attrib if name.startswith(spaces)]:
             del element.attrib[name]
-        ours = isinstance(element.tag, str) and element.tag.startswith(f"{{{XMP_NAMESPACE}}}")
+        ours = isinstance(element.tag, str) and element.tag.startswith(spaces)
         if ours and element.getparent() is not None:
             element.getparent().remove(element)
     for name in list(rdf.iter(f"{{{SCHEMA}}}namespaceURI")):
         item = name.getparent()
         if (name.text or "").strip() == XMP_NAMESPACE and item.getparent() is not None:
             item.getparent().remove(item)
+
+
+def _claim(note: TransferNote) -> str:
+    """Return what the file claims to be (ISO 19005-2, 6.6.4)."""
+    if note.pdfa not in CLAIMS:
+        return ""
+    said = source_of(note.pdfa).decode()
+    return f'<rdf:Description rdf:about="" xmlns:pdfaid="{CLAIM}">{said}</rdf:Description>\n'
+
+
+def source_of(claim: str) -> bytes:
+    """Return the properties of a claim as they are written: `2b` is part 2, level B."""
+    return (
+        f"<pdfaid:part>{claim[0]}</pdfaid:part>"
+        f"<pdfaid:conformance>{claim[1:].upper()}</pdfaid:conformance>"
+    ).encode()
 
 
 def _description(note: TransferNote) -> str:

@@ -1,10 +1,12 @@
 """A PDF made ready for its signature: one pass of qpdf over the whole file.
 
-What is added hangs on five places, and nothing else of the document is touched:
+What is added hangs on these places, and nothing else of the document is touched:
 
     catalog     /AcroForm   the form, with one more field
                 /Perms      the certification
-                /Metadata   the packet, with the note in it
+                /Metadata   the packet, with the note in it, and the claim of PDF/A
+                /OutputIntents   if it claims PDF/A, and brought none
+                /AF, /Names   for PDF/A-3: the note as a file, unless the scan brought files
                 /DSS        evidence for the level B-LT, where there is any
     first page  /Annots     one more widget, which shows nothing
     the file    one revision, with a plain cross-reference table
@@ -19,6 +21,7 @@ import codecs
 import os
 import warnings
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pikepdf import (
@@ -34,8 +37,10 @@ from pikepdf import (
 )
 
 from daemon.errors import Refused
+from daemon.pages import attached, intent, pdfa
 from daemon.pages.packet import METADATA_REPLACED, MOST, Packet, fresh
 from daemon.pages.signature import EXISTS_AND_APPEND_ONLY, UNSET, WIDGET_FLAGS, EmptySignature
+from daemon.transfernote import as_xml
 
 if TYPE_CHECKING:
     from pikepdf import Pdf
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
     from daemon.pages.dss import Store
     from daemon.transfernote import TransferNote
 
+LARGEST: Final = (1 << 31) - (1 << 26)
+"""Bytes of an original: the numbers of the ByteRange must not be larger than 31 bits hold."""
 TITLE: Final = "Seal"
 """The field's name, unless the form has one of that name."""
 
@@ -87,7 +94,7 @@ def packet_of(pdf: Pdf) -> tuple[Packet | None, tuple[str, ...]]:
     if held == b"":
         return None, ()
     found = Packet.read(held) if held else None
-    return found, () if found else (METADATA_REPLACED,)
+    return (found.cleared(), ()) if found else (None, (METADATA_REPLACED,))
 
 
 def add_note(pdf: Pdf, note: TransferNote, packet: Packet | None) -> None:
@@ -104,6 +111,25 @@ def add_store(pdf: Pdf, store: Store) -> None:
             for key, streams in store.lists
         }
         pdf.Root.DSS = pdf.make_indirect(Dictionary({"/Type": Name.DSS, **lists}))
+
+
+def broken_by(pdf: Pdf, packet: Packet | None, source: str) -> frozenset[str]:
+    """Return the rules of PDF/A-2b that the document at *source* breaks."""
+    broken = pdfa.broken_by(pdf) | (packet.broken if packet else frozenset())
+    large = Path(source).stat().st_size > LARGEST
+    return frozenset(broken | {"limits"} if large else broken)
+
+
+def add_intent(pdf: Pdf) -> None:
+    """Add the output intent, unless the document brought one; see `pdfa` for that."""
+    if Name.OutputIntents not in pdf.Root:
+        intent.add(pdf)
+
+
+def attach(pdf: Pdf, note: TransferNote, empty: EmptySignature) -> None:
+    """Attach the note as XML, unless the document brought files."""
+    if attached.can_be_added(pdf):
+        attached.add(pdf, as_xml(note), empty.moment)
 
 
 def write(pdf: Pdf, fd: int) -> None:

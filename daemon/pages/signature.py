@@ -49,9 +49,13 @@ class EmptySignature:
         return b"<< /ByteRange [ 0 %d %d %d ] /Contents " % (UNSET, UNSET, UNSET)
 
     @property
+    def moment(self) -> bytes:
+        """The time of the seal as PDF writes it (ISO 32000-1, 7.9.4)."""
+        return self.sealed_at.astimezone(UTC).strftime("D:%Y%m%d%H%M%SZ").encode()
+
+    @property
     def rest(self) -> bytes:
         """The dictionary's source after the gap, without its end."""
-        moment = self.sealed_at.astimezone(UTC).strftime("D:%Y%m%d%H%M%SZ").encode()
         certified = b""
         if self.permissions:
             certified = (
@@ -61,7 +65,7 @@ class EmptySignature:
         return (
             b"/Filter /Adobe.PPKLite /M (%b) /Name %b /Reason %b%b"
             b" /SubFilter /ETSI.CAdES.detached /Type /Sig"
-            % (moment, text(self.name), text(self.reason), certified)
+            % (self.moment, text(self.name), text(self.reason), certified)
         )
 
     @property

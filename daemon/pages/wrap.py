@@ -12,6 +12,7 @@ from daemon.pages.dss import NO_STORE
 from daemon.pages.packet import fresh
 from daemon.pages.placeholder import Gap, settle
 from daemon.pages.remarks import Remarks
+from daemon.transfernote import CLAIMS, WITH_ATTACHMENT, as_xml, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -57,10 +58,14 @@ def written(
     limits: Limits,
     policies: Mapping[str, str],
     wanted: Wanted,
+    claim: str,
     now: Callable[[], str],
     store: Store = NO_STORE,
 ) -> Done:
-    """Write the scan at *source* with *empty*, *note* and *store* to the empty file behind *fd*."""
+    """Write the scan at *source* with *empty*, *note* and *store* to the empty file behind *fd*.
+
+    It makes the *claim* (`2b`, `3b`) only if it breaks no rule of PDF/A.
+    """
     remarks = Remarks(wanted)
     if kind == "pdf":
         note = _rewritten(
@@ -71,13 +76,23 @@ def written(
             limits=limits,
             policies=policies,
             remarks=remarks,
+            claim=claim,
             now=now,
             store=store,
         )
         transcoded = False
     else:
         note, transcoded = _wrapped(
-            source, kind, fd, empty, note, limits=limits, remarks=remarks, now=now, store=store
+            source,
+            kind,
+            fd,
+            empty,
+            note,
+            limits=limits,
+            remarks=remarks,
+            claim=claim,
+            now=now,
+            store=store,
         )
     return Done(note, transcoded, remarks.digest, settle(fd, empty))
 
@@ -91,6 +106,7 @@ def _rewritten(
     limits: Limits,
     policies: Mapping[str, str],
     remarks: Remarks,
+    claim: str,
     now: Callable[[], str],
     store: Store,
 ) -> TransferNote:
@@ -102,10 +118,15 @@ def _rewritten(
         findings = revisions.findings(pdf, source) + policy.settled(found, policies)
         packet, replaced = rewrite.packet_of(pdf)
         remarks.read(pdf)
-        note = remarks.completed(note, images, findings + replaced, now())
+        broken = rewrite.broken_by(pdf, packet, source) if claim in CLAIMS else frozenset()
+        note = judged(remarks.completed(note, images, findings + replaced, now()), claim, broken)
         rewrite.add_signature(pdf, empty)
         rewrite.add_note(pdf, note, packet)
         rewrite.add_store(pdf, store)
+        if note.pdfa in CLAIMS:
+            rewrite.add_intent(pdf)
+        if claim == WITH_ATTACHMENT:
+            rewrite.attach(pdf, note, empty)
         rewrite.write(pdf, fd)
     return note
 
@@ -119,6 +140,7 @@ def _wrapped(
     *,
     limits: Limits,
     remarks: Remarks,
+    claim: str,
     now: Callable[[], str],
     store: Store,
 ) -> tuple[TransferNote, bool]:
@@ -138,8 +160,15 @@ def _wrapped(
             with remarks.watching(picture) as watched:
                 writer.page(watched)
             images += 1
-        note = remarks.completed(note, images, findings, now())
-        writer.finish(empty, rewrite.TITLE, fresh(note), store)
+        note = judged(remarks.completed(note, images, findings, now()), claim, writer.broken)
+        writer.finish(
+            empty,
+            rewrite.TITLE,
+            fresh(note),
+            claims=note.pdfa in CLAIMS,
+            attachment=as_xml(note) if claim == WITH_ATTACHMENT else b"",
+            store=store,
+        )
     return note, TRANSCODED in note.findings
 
 

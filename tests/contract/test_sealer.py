@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pikepdf
 import pytest
 from asn1crypto import pem, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 KINDS = ("brief.pdf", "akte.pdf", "fax.tif", "foto.jpg", "antrag.png")
 
 
-def run(root: Path, files: TokenFiles, work: Callable[[Sealing], Awaitable[None]]) -> None:
-    """Run *work* with a sealer of its own."""
+def run(
+    root: Path, files: TokenFiles, work: Callable[[Sealing], Awaitable[None]], profile: str = ""
+) -> None:
+    """Run *work* with a sealer of its own, with *profile* in its profile."""
 
     async def main() -> None:
-        async with sealing(root, files) as here:
+        async with sealing(root, files, profile=profile) as here:
             await work(here)
 
     asyncio.run(main())
@@ -79,6 +82,7 @@ def test_every_kind_is_sealed_and_two_validators_agree(
         assert "Signature is Valid." in said, said
         assert "Total document signed" in said, said
         assert "Certificate is Trusted." in said, said
+        assert "/GTS_PDFA1" in file.read_bytes().decode("latin-1")
         assert durable.digest_of(file) == (document.sealed, document.sealed_size)
         parts = {p.role for d in await here.spool(Spool.deliveries, document.id) for p in d.parts}
         assert parts == {"original", "sealed", "note", "manifest", "manifest-seal"}
@@ -266,6 +270,28 @@ def test_the_note_beside_the_file_says_what_the_note_inside_says(
     run(tmp_path, seal_token, work)
 
 
+@pytest.mark.parametrize("name", ["brief.pdf", "foto.jpg", "fax.tif"])
+def test_the_attached_note_is_the_note_beside_the_file(
+    name: str, tmp_path: Path, drawn: dict[str, Path], seal_token: TokenFiles, trusted: Path
+) -> None:
+    """PDF/A-3b: the same bytes in the file and beside it, and the seal is as valid."""
+
+    async def work(here: Sealing) -> None:
+        assert await here.key.usable()
+        document = await here.sealer.seal(await here.claim(drawn[name]), here.key)
+        file = sealed_file(here, document)
+        xml = (here.sealer.folder(document) / "note.xml").read_bytes()
+
+        with pikepdf.open(file) as made:
+            assert made.attachments["transfernote.xml"].get_file().read_bytes() == xml
+            assert made.Root.AF[0].AFRelationship == "/Data"
+        assert b"<pdfa>3b</pdfa>" in xml
+        assert "Signature is Valid." in nss.pdfsig(file, trusted)
+        await asyncio.to_thread(pyhanko_agrees, file, seal_token.ca)
+
+    run(tmp_path, seal_token, work, profile='pdfa = "3b"')
+
+
 class RenewedKey(CrookedKey):
     """A key whose certificate is exchanged while it signs: its template has to be made anew."""
 
@@ -361,6 +387,7 @@ SAID = Prepared(
     images=3,
     findings=("page-blank", "transcoded"),
     finding_pages=("page-blank:1,3", "transcoded:2"),
+    pdfa="2b",
     pages_digest=None,
     transcoded=False,
     gap_start=10,

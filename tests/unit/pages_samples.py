@@ -213,6 +213,7 @@ def request(source: Path, target: Path, **changes: Any) -> dict[str, Any]:
         "min_dpi": 0,
         "colour": "any",
         "announced": 0,
+        "pdfa": "2b",
         "reserve": 1024,
         "permissions": 1,
         "note": transfernote.as_json(NOTE),

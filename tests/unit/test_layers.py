@@ -62,18 +62,19 @@ ROWS = (
     "pages",
     "pages.entries",
     (
-        "pages.dss pages.filename pages.ifd pages.jbig2 pages.packet pages.picture pages.policy"
-        " pages.sidecar pages.signature pages.trees"
+        "pages.colours pages.dss pages.filename pages.ifd pages.jbig2 pages.picture pages.policy pages.properties"
+        " pages.sidecar pages.signature pages.trees pages.intent pages.attached pages.lettering"
+        " pages.objects pages.drawn"
     ),
-    "pages.inspect pages.revisions pages.sample",
+    "pages.inspect pages.operators pages.packet pages.revisions pages.sample",
+    "pages.pdfa",
     (
         "pages.symbols pages.references pages.coded pages.placeholder pages.frames pages.graphs"
         " pages.jpeg pages.rewrite pages.sealed"
     ),
-    "pages.holdings pages.page pages.writer pages.layout pages.decoded pages.jp2",
+    "pages.claimed pages.holdings pages.page pages.writer pages.layout pages.decoded pages.jp2",
     "pages.fax pages.packed pages.tiffjpeg pages.pixels pages.png",
     "pages.strips pages.tiff",
-    "pages.drawn",
     "pages.cover pages.ink",
     "pages.covered pages.remarks",
     "pages.shown pages.wrap",

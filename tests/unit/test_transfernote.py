@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from daemon import transfernote
+from tests.schema_of_notes import XSD, problem
 from tests.unit.pages_samples import NOTE
 
 SPACE = f"{{{transfernote.NAMESPACE}}}"
@@ -145,3 +146,72 @@ def test_what_only_the_main_process_can_find_is_added_once() -> None:
 
     assert note.findings == ("duplicate-content",)
     assert transfernote.found(note, "duplicate-content") == note
+
+
+# -- the schema ------------------------------------------------------------------------------
+
+
+def changed(old: str, new: str, xml: bytes = b"") -> bytes:
+    text = (xml or transfernote.as_xml(NOTE)).decode()
+    assert text.count(old) == 1
+    return text.replace(old, new).encode()
+
+
+def test_the_schema_has_every_field_in_its_place() -> None:
+    """Whoever adds a field adds a line to docs/transfernote.xsd."""
+    space = "{http://www.w3.org/2001/XMLSchema}"
+    root = ET.parse(XSD).getroot()  # noqa: S314 (our own)
+    sequence = root.find(f"{space}element/{space}complexType/{space}sequence")
+
+    assert sequence is not None
+    assert tuple(element.get("name") for element in sequence) == transfernote.names()
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        NOTE,
+        replace(NOTE, creator="K 17", creator_source="sidecar", batch="3", seal_quality="so said"),
+        transfernote.enveloped(NOTE, "already-signed"),
+        transfernote.completed(
+            NOTE, 9, ["page-blank"], NOTE.sealed_at, ["page-blank:2,4-6", "transcoded:1"], "3b"
+        ),
+        transfernote.judged(NOTE, "2b", {"text-visible", "font"}),
+        replace(NOTE, hsm="a\0b\x1bc\rd\ud800e <&>"),
+    ],
+)
+def test_every_note_is_as_the_schema_says(note: transfernote.TransferNote) -> None:
+    """The archive can check it without us."""
+    assert not problem(transfernote.as_xml(note))
+
+
+@pytest.mark.parametrize("name", transfernote.names())
+def test_a_note_without_a_field_is_none(name: str) -> None:
+    """RESISCAN A.NB.4: nothing of it may be missing."""
+    xml = transfernote.as_xml(NOTE)
+    root = ET.fromstring(xml)  # noqa: S314 (our own)
+    element = root.find(SPACE + name)
+    assert element is not None
+    root.remove(element)
+
+    assert problem(ET.tostring(root))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<batch />", "<batch /><file>a.pdf</file>"),
+        ("<batch />", "<batch /><batch />"),
+        ("<box>marktamt-01</box>", "<box></box>"),
+        ("2026-11-22T10:00:00.000Z", "22.11.2026"),
+        ("2026-11-22T10:00:00.000Z", "2026-11-22T10:00:00.000+01:00"),
+        ("<findings />", "<findings><finding>Frau M</finding></findings>"),
+        ("<pdfa>not wanted</pdfa>", "<pdfa>yes</pdfa>"),
+        ('version="1"', 'version="2"'),
+        (transfernote.NAMESPACE, "urn:other"),
+        ("cd" * 32, "cd" * 31),
+    ],
+)
+def test_what_is_no_note_is_refused(old: str, new: str) -> None:
+    """An unknown field, a missing text, another namespace."""
+    assert problem(changed(old, new))
