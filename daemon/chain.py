@@ -63,6 +63,11 @@ class Chain:
         return min(link.not_valid_after_utc for link in self.links)
 
     @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """All of them in DER, the first one first."""
+        return tuple(link.public_bytes(serialization.Encoding.DER) for link in self.links)
+
+    @property
     def below_the_root(self) -> tuple[bytes, ...]:
         """In DER, all that somebody can revoke."""
         below = self.links[:-1] if self.complete and len(self.links) > 1 else self.links

@@ -89,6 +89,11 @@ class Config:
         return self.state_dir / "work" / "out"
 
     @property
+    def revocation(self) -> Path:
+        """Where answers about certificates are kept, for days without a network."""
+        return self.state_dir / "revocation"
+
+    @property
     def socket(self) -> Path:
         """Where commands reach the running service."""
         return self.state_dir / "control.sock"

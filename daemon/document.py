@@ -280,6 +280,8 @@ class Document:
     """`wanted` while a time stamp is waited for, `given-up` if there was none in time."""
     stamped_at: datetime | None = None
     """What the time-stamp token says."""
+    evidence: frozenset[Digest] = frozenset()
+    """The certificates about which there is evidence in its file (DSS), roots aside."""
     gap: tuple[int, int] | None = None
     """Where the CMS stands in the sealed file: from its `<` to behind its `>`."""
 

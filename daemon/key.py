@@ -83,6 +83,11 @@ class Key:
         return " ".join((*(word for word in words if word), f"serial {facts.serial}"))
 
     @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates from its own up to the root, in DER; () while they are not known."""
+        return self._chain.certificates if self._chain is not None else ()
+
+    @property
     def scheme(self) -> str:
         """How it signs; "" while that is not known."""
         return self._template.scheme if self._template else ""

@@ -40,11 +40,13 @@ def token(argument: dict[str, Any]) -> dict[str, Any]:
         info = signed["encap_content_info"]["content"].parsed
         _answers(info, asked, int(argument["nonce"]), now)
         signer = _judged(signed, asked, argument["trust"], now)
+        others = [one.chosen.dump() for one in signed["certificates"]]
         return {
             "token": held.dump().hex(),
             "at": utc_text(info["gen_time"].native.astimezone(UTC)),
-            "by": signer[:LONGEST_NAME],
-            "certificates": [one.chosen.dump().hex() for one in signed["certificates"]],
+            "by": str(signer.subject.human_friendly)[:LONGEST_NAME],
+            # The signer's own first.
+            "certificates": [one.hex() for one in dict.fromkeys((signer.dump(), *others))],
         }
     except PermanentError:
         raise
@@ -70,8 +72,8 @@ def _answers(info: Any, asked: bytes, nonce: int, now: datetime) -> None:
         raise _wrong(f"its time is {round(off.total_seconds())} s from ours")
 
 
-def _judged(signed: Any, asked: bytes, trust: list[str], now: datetime) -> str:
-    """Return who signed it, if signature, purpose and chain are in order."""
+def _judged(signed: Any, asked: bytes, trust: list[str], now: datetime) -> Any:
+    """Return its signer's certificate, if signature, purpose and chain are in order."""
     from asn1crypto import x509  # noqa: PLC0415 (only in the worker)
     from pyhanko.sign.validation.generic_cms import validate_tst_signed_data  # noqa: PLC0415
     from pyhanko.sign.validation.status import TimestampSignatureStatus  # noqa: PLC0415
@@ -99,7 +101,7 @@ def _judged(signed: Any, asked: bytes, trust: list[str], now: datetime) -> str:
     # RFC 3161, 2.3: this purpose, no other, and critical.
     if usage is None or usage.native != ["time_stamping"] or not critical:
         raise _wrong("its certificate is for other uses, too")
-    return str(certificate.subject.human_friendly)
+    return certificate
 
 
 def _wrong(reason: str) -> PermanentError:

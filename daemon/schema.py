@@ -83,6 +83,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "stamp": str,
             "stamped_at": str,
             "gap": str,
+            "evidence": str,
             "certificate": str,
         },
         pk="id",
@@ -98,6 +99,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "level": "",
             "stamp": "",
             "gap": "",
+            "evidence": "[]",
             "certificate": "",
         },
     )

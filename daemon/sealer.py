@@ -36,6 +36,7 @@ from daemon.errors import PermanentError, Refused, TransientError, WorkerDied
 from daemon.findings import DUPLICATE_CONTENT, DUPLICATE_PAGES, LEVEL_NOT_REACHED
 from daemon.magic import extension
 from daemon.pages import policy
+from daemon.pages.dss import NO_STORE
 from daemon.pagetasks import PageTasks, more_seconds
 from daemon.sections import STAMPED_LEVELS
 from daemon.spool import Spool
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.config import Config, HotFolder
+    from daemon.pages.dss import Store
     from daemon.prepare import Prepared
     from daemon.spool import SpoolThread
     from daemon.stamping import Stamper
@@ -99,6 +101,8 @@ class _Sealed:
     sealed: Part
     note: Part
     certificate: Digest
+    evidence: tuple[str, ...]
+    """The certificates about which there is evidence in the file."""
 
 
 class Sealer:
@@ -112,14 +116,19 @@ class Sealer:
         pages: Workers,
         clock: Callable[[], datetime],
         stamper: Stamper,
+        proofs: Callable[[], Store | None] = lambda: None,
     ) -> None:
-        """Nothing is started; the stage calls `seal`, `stamp`, `give_up` and `freeze`."""
+        """Nothing is started; the stage calls `seal`, `stamp`, `give_up` and `freeze`.
+
+        *proofs* returns the evidence for a file of level B-LT, if all of it is at hand.
+        """
         self._config = config
         self._box_id = box_id
         self._spool = spool
         self._pages = pages
         self._clock = clock
         self._stamper = stamper
+        self._proofs = proofs
         self._in_work: dict[str, Digest] = {}
         """The page images of each document that is being sealed and has no row to find them by."""
 
@@ -231,11 +240,15 @@ class Sealer:
     ) -> _Sealed:
         await asyncio.to_thread(place.lend, self.original(document))
         template = key.template
-        tasks = PageTasks(self._config, self._pages, document, place)
+        wanted = self._config.profiles[document.profile].level
+        store = (self._proofs() if wanted == "B-LT" else None) or NO_STORE
+        tasks = PageTasks(self._config, self._pages, document, place, store)
         twin = await self._spool(Spool.same_bytes, document)
         note = self._note(document, key, template, head, sealed_at, creator)
         if twin:
             note = transfernote.found(note, DUPLICATE_CONTENT)
+        if wanted == "B-LT" and not store:
+            note = replace(transfernote.found(note, LEVEL_NOT_REACHED), level="B-T")
         ready = await self._ready(document, tasks, place, note, twin)
         prepared = ready.prepared
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
@@ -259,6 +272,7 @@ class Sealer:
             sealed=gap.part_of(seen),
             note=manifests.part("note", "note.xml", xml),
             certificate=Digest.of(template.certificate),
+            evidence=tuple(Digest.of(one).hex for one in store.certs),
         )
 
     async def _signed(
@@ -341,6 +355,8 @@ class Sealer:
             "level": "B-B",
             "gap": [ready.prepared.gap_start, ready.prepared.gap_end],
         }
+        if sealed.evidence:
+            facts["evidence"] = list(sealed.evidence)
         if self._config.profiles[document.profile].level in STAMPED_LEVELS:
             facts["stamp"] = "wanted"
         if note.finding_pages:

@@ -37,8 +37,10 @@ from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
 from daemon.parts import Parts
+from daemon.proofs import Proofs
 from daemon.recheck import Recheck
 from daemon.records import journal
+from daemon.revocation import Revocations
 from daemon.sealer import Sealer
 from daemon.segments import SegmentsStage
 from daemon.spool import Spool, SpoolThread, open_spool
@@ -165,13 +167,15 @@ class Service:
         parts.key = key = Key(config, token, config.work_out, self._alarms, now)
         clerk = self._notary()
         authority = self._authority(clerk)
+        key.revocations = revocations = Revocations(config.revocation, clerk, now)
+        proofs = Proofs(config, key, authority, revocations, self._alarms, now)
         stamper = Stamper(config, spool, authority, self._alarms, now)
 
         async def count_since(certificate: bytes, since: datetime) -> int:
             return await spool(Spool.count_sealed_since, since, Digest.of(certificate))
 
         key.count_since = count_since
-        sealer = Sealer(config, box_id, spool, pages, now, stamper)
+        sealer = Sealer(config, box_id, spool, pages, now, stamper, proofs.store)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
         targets = self._targets()
@@ -190,6 +194,8 @@ class Service:
         )
         segments.beat = self._beats.of("segments")
         stages.append(("segments", segments.run()))
+        # Without a beat: how long servers out there take is no silence of ours.
+        stages.append(("proofs", proofs.run()))
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
@@ -377,6 +383,7 @@ def _make_places(config: Config) -> None:
         config.state_dir / "ledger",
         config.work_in,
         config.work_out,
+        config.revocation,
     ):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -20,13 +20,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from daemon import durable, gap, timestamped
-from daemon.document import Document, State, folder_of
+from daemon.document import Digest, Document, State, folder_of
 from daemon.errors import CorruptionError, PermanentError, TransientError
+from daemon.findings import LEVEL_NOT_REACHED
 from daemon.spool import Spool
 from daemon.workplace import OWN_COPY_DAMAGED
 
@@ -72,6 +73,8 @@ class Token:
     """When, as it says."""
     by: str
     """Who gave it: the subject of its certificate."""
+    certificates: frozenset[Digest] = frozenset()
+    """Those that it carries, roots aside: what evidence has to be about."""
 
 
 class Authority(Protocol):
@@ -156,7 +159,8 @@ class Stamper:
         token = await self._token(seal, document)
         stamped = timestamped.with_token(seal, token.der)
         part = await asyncio.to_thread(self._restamped, folder, document, stamped)
-        document = await self._spool(Spool.stamp, document, part, "B-T", token.at, self._clock())
+        document, level = _reached(document, token, self._config.profiles[document.profile].level)
+        document = await self._spool(Spool.stamp, document, part, level, token.at, self._clock())
         await asyncio.to_thread(settle, folder, document)
         return document
 
@@ -195,6 +199,15 @@ class Stamper:
         if seen.signed != before.signed or timestamped.unpadded(gap.contents_of(seen)) != stamped:
             raise PermanentError("seal-invalid", "the stamped file on disk is not the one meant")
         return gap.part_of(seen)
+
+
+def _reached(document: Document, token: Token, wanted: str) -> tuple[Document, str]:
+    """Return the level that *document* has with *token*, and its findings with that."""
+    level = "B-LT" if document.evidence and token.certificates <= document.evidence else "B-T"
+    if wanted != level and wanted == "B-LT":
+        findings = dict.fromkeys((*document.findings, LEVEL_NOT_REACHED))
+        document = replace(document, findings=tuple(findings))
+    return document, level
 
 
 def _fits(stamped: bytes, document: Document) -> None:

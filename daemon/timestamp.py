@@ -9,14 +9,15 @@ Connections are made from inside only, to addresses that the configuration names
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asn1crypto import core, tsp
 
+from daemon import chain as chains
 from daemon import der, outward
-from daemon.document import utc_text, utc_time
+from daemon.document import Digest, utc_text, utc_time
 from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.stamping import UNAVAILABLE, Token
 from daemon.workers import typed
@@ -82,6 +83,8 @@ class TimeStamps:
         self._worker = worker
         self._clock = clock
         self._patience = patience
+        self.chain: tuple[bytes, ...] = ()
+        """The certificates of the authority that answered last, from its own up to the root."""
 
     async def token(self, imprint: bytes) -> Token:
         """Return the first token that one of them gives and that is good, in their order.
@@ -103,22 +106,29 @@ class TimeStamps:
             url=url, body=query(imprint, nonce), content_type=QUERY_TYPE, answers=REPLY_TYPES
         )
         answer = await outward.answer(question, self._patience, UNAVAILABLE)
-        now = self._clock()
+        now, trust = self._clock(), self._trust()
         argument = {
             "answer": answer.hex(),
             "imprint": imprint.hex(),
             "nonce": str(nonce),
-            "trust": [one.hex() for one in self._trust()],
+            "trust": [one.hex() for one in trust],
             "now": utc_text(now),
         }
         judged = typed(Judged, await self._worker.call("token", argument, seconds=WORKER_SECONDS))
-        return _plausible(judged, answer, (imprint, core.Integer(nonce).dump()), now)
+        asked = (imprint, core.Integer(nonce).dump())
+        token, (signer, *others) = _plausible(judged, answer, asked, now)
+        links = chains.chain_of(signer, [*others, *trust], now)
+        self.chain = links.certificates
+        return replace(token, certificates=frozenset(map(Digest.of, links.below_the_root)))
 
 
-def _plausible(judged: Judged, answer: bytes, asked: tuple[bytes, ...], now: datetime) -> Token:
-    """Return what the worker said, if it can have read it out of *answer* (I10)."""
+def _plausible(
+    judged: Judged, answer: bytes, asked: tuple[bytes, ...], now: datetime
+) -> tuple[Token, tuple[bytes, ...]]:
+    """Return what the worker said, with the certificates, if it can be out of *answer* (I10)."""
     try:
         token, at = bytes.fromhex(judged.token), utc_time(judged.at)
+        certificates = tuple(map(bytes.fromhex, judged.certificates))
         whole = der.first(token).whole == token
     except ValueError as exc:
         raise WorkerDied("a time-stamp token that is none") from exc
@@ -126,4 +136,6 @@ def _plausible(judged: Judged, answer: bytes, asked: tuple[bytes, ...], now: dat
         raise WorkerDied("a time-stamp token that was not in the answer")
     if abs(at - now) > timedelta(hours=1) or not judged.by.isprintable():
         raise WorkerDied("a time that no authority has given")
-    return Token(der=token, at=at, by=judged.by)
+    if not certificates or any(one not in token for one in certificates):
+        raise WorkerDied("certificates that are not in the token")
+    return Token(der=token, at=at, by=judged.by), certificates

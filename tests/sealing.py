@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
+    from daemon.pages.dss import Store
     from daemon.stamping import Authority
 
 
@@ -84,6 +85,7 @@ async def sealing(
     operator: str = "K 17",
     seal: str = "",
     authority: Authority | None = None,
+    proofs: Callable[[], Store | None] = lambda: None,
 ) -> AsyncIterator[Sealing]:
     """Build one in *root*, and take it down.
 
@@ -132,7 +134,7 @@ async def sealing(
     pages = staff(workers) if staff else Workers([worker])
     box_id = await spool(Spool.box_id)
     stamper = Stamper(loaded, spool, authority, alarms, now)
-    sealer = Sealer(loaded, box_id, spool, pages, now, stamper)
+    sealer = Sealer(loaded, box_id, spool, pages, now, stamper, proofs)
     try:
         yield Sealing(loaded, spool, alarms, token, key, worker, sealer, stamper)
     finally:

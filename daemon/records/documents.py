@@ -185,6 +185,7 @@ class Documents(Writer):
                 level=facts.get("level", ""),
                 stamp=stamp,
                 gap=json.dumps(facts["gap"]) if "gap" in facts else "",
+                evidence=json.dumps(facts.get("evidence", [])),
             )
         return self.document(document.id)
 

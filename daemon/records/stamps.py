@@ -9,6 +9,7 @@ authority answers, and others are not held up.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from daemon import schema
@@ -72,5 +73,6 @@ class Stamps(Writer):
                 level=level,
                 stamp="",
                 stamped_at=utc_text(stamped_at),
+                findings=json.dumps(document.findings),
             )
         return self.document(document.id)

@@ -14,6 +14,9 @@ import pytest
 
 from daemon import certificate, durable, gap, notary, timestamped
 from daemon.document import Document, State
+from daemon.pages.dss import Store
+from daemon.proofs import Proofs
+from daemon.revocation import Revocations
 from daemon.sandbox import Sandbox
 from daemon.spool import Spool
 from daemon.stamping import STAMPED, settle
@@ -246,5 +249,81 @@ def test_a_sealed_file_that_was_changed_is_held_and_not_stamped(
             held_back = await here.sealer.stamp(sealed, here.key)
 
             assert (held_back.state, held_back.code) == (State.HELD, "own-copy-damaged")
+
+    asyncio.run(main())
+
+
+def test_b_lt_with_the_evidence_at_hand_and_b_t_without(
+    tmp_path: Path, drawn: dict[str, Path]
+) -> None:
+    """The evidence stands in the first revision; missing, the note says so, and the manifest."""
+    files, made = certomancer.token_and_authority(tmp_path / "pki")
+    made.start()
+    folder = tmp_path / "revocation"
+    folder.mkdir()
+
+    async def main() -> None:
+        worker = Worker(
+            "daemon.notary",
+            place=tmp_path,
+            limits=notary.LIMITS,
+            sandbox=Sandbox(read=(), apart=()),
+        )
+        stamps = TimeStamps((made.tsa_url,), lambda: certificate.load_pem(made.chain), worker, now)
+        held: list[Proofs] = []
+        root = tmp_path / "box"
+        root.mkdir()
+        async with sealing(
+            root,
+            files,
+            profile='level = "B-LT"\n',
+            seal=f'timestamp_urls = ["{made.tsa_url}"]\ntimestamp_chain = "{made.chain}"\n',
+            authority=stamps,
+            proofs=lambda: held[0].store(),  # noqa: PLW0108 (it is made below)
+        ) as here:
+            revocations = Revocations(folder, worker, now)
+            here.key.revocations = revocations
+            held.append(Proofs(here.config, here.key, stamps, revocations, here.alarms, now))
+            assert await here.key.usable(), here.key.problems
+            without = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            await held[0].refresh()
+            assert here.alarms.now() == ()
+            sealed = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+            # From now on nothing more can be learnt, and nothing needs to be.
+            done = await here.sealer.stamp(sealed, here.key)
+            late = await here.sealer.stamp(without, here.key)
+            made.stop()
+
+            assert (done.state, done.level, done.findings) == (State.FROZEN, "B-LT", ())
+            assert (late.state, late.level) == (State.FROZEN, "B-T")
+            assert late.findings == ("level-not-reached",)
+            for document, level in ((done, "B-LT"), (late, "B-T")):
+                held_in = here.sealer.folder(document)
+                manifest = json.loads((held_in / "manifest.json").read_text())
+                assert manifest["level"] == level
+                assert f"<level>{level}</level>" in (held_in / "note.xml").read_text()
+            await worker.stop()
+
+    try:
+        asyncio.run(main())
+    finally:
+        made.stop()
+
+
+def test_another_authority_than_the_evidence_is_about_makes_it_b_t(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """The file says what it has: its own evidence proves nothing about this authority."""
+    files, made = issued
+
+    async def main() -> None:
+        store = Store(certs=(b"another",))
+        profile = 'level = "B-LT"\n'
+        async with stamping(tmp_path, files, made, profile=profile) as (here, _):
+            here.sealer._proofs = lambda: store
+            sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            done = await here.sealer.stamp(sealed, here.key)
+
+            assert (done.level, done.findings) == ("B-T", ("level-not-reached",))
 
     asyncio.run(main())

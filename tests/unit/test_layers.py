@@ -97,6 +97,7 @@ ROWS = (
     "pagetasks",
     "stamping",
     "sealer timestamp",
+    "proofs",
     "turns",
     # the stage that reads the store again
     "stored",
