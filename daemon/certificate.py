@@ -7,6 +7,7 @@ a foreign file.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import algos
@@ -154,6 +155,7 @@ def load_pem(path: Path) -> list[bytes]:
     return [one.public_bytes(serialization.Encoding.DER) for one in found]
 
 
+@lru_cache(maxsize=64)
 def load(certificate: bytes) -> x509.Certificate:
     """Return a certificate parsed, or raise `certificate-unreadable`."""
     try:

@@ -9,6 +9,7 @@ told with exactly that reservation. Also for certificates of others, in the work
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import core
@@ -54,6 +55,7 @@ class Statements:
         return self.compliance and self.seal
 
 
+@lru_cache(maxsize=64)
 def statements(certificate: bytes) -> Statements:
     """Return what a certificate in DER says; what cannot be read says nothing."""
     try:

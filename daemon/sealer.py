@@ -82,6 +82,15 @@ class SealingKey(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """What the spool knows of a document whose step begins."""
+
+    head: ledger.Head
+    creator: tuple[str, str]
+    twin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
     """What is to be sealed, and what its note says."""
 
@@ -144,20 +153,19 @@ class Sealer:
         Raise TransientError when the token cannot sign now: the document is given
         back untouched. Anything that was not foreseen goes up and ends the process.
         """
-        creator = await self._creator(document)
-        if not creator[0]:
-            return await self._nobody(document)
         limit_mb = self._config.profiles[document.profile].max_mb
         if document.size > limit_mb << 20:
             reason = f"{document.size} bytes, the profile allows {limit_mb} MB"
             return await self._spool(Spool.refuse, document, "too-large", reason, self._clock())
         if not self._suffices(document.profile, key.qualified()):
             return await self._spool(Spool.let_wait, document, qualified.WANTING, self._clock())
-        head = await self._spool(Spool.begin, document, "seal", self._clock())
+        begun = await self._spool(_begun, document, self._creator, self._clock())
+        if begun is None:
+            return await self._nobody(document)
         place = Workplace.of(self._config, document)
         sealed_at = self._clock()
         try:
-            sealed = await self._seal(document, key, head, place, sealed_at, creator)
+            sealed = await self._seal(document, key, begun, place, sealed_at)
         except PermanentError as exc:
             if exc.code == SICK:
                 # The signature was good before it was written (`cms.assemble`): the disk, most
@@ -173,7 +181,7 @@ class Sealer:
             await self._spool(Spool.give_back, document, self._clock())
             raise
         else:
-            document = await self._commit(document, head, sealed, sealed_at)
+            document = await self._commit(document, begun.head, sealed, sealed_at)
         finally:
             self._in_work.pop(document.id, None)
             place.clear()
@@ -233,18 +241,17 @@ class Sealer:
         self,
         document: Document,
         key: SealingKey,
-        head: ledger.Head,
+        begun: _Begun,
         place: Workplace,
         sealed_at: datetime,
-        creator: tuple[str, str],
     ) -> _Sealed:
         await asyncio.to_thread(place.lend, self.original(document))
         template = key.template
         wanted = self._config.profiles[document.profile].level
         store = (self._proofs() if wanted == "B-LT" else None) or NO_STORE
         tasks = PageTasks(self._config, self._pages, document, place, store)
-        twin = await self._spool(Spool.same_bytes, document)
-        note = self._note(document, key, template, head, sealed_at, creator)
+        twin = begun.twin
+        note = self._note(document, key, template, begun.head, sealed_at, begun.creator)
         if twin:
             note = transfernote.found(note, DUPLICATE_CONTENT)
         if wanted == "B-LT" and not store:
@@ -383,12 +390,14 @@ class Sealer:
         if found != (document.digest, document.size):
             raise PermanentError(OWN_COPY_DAMAGED, "the original is not what was claimed")
 
-    async def _creator(self, document: Document) -> tuple[str, str]:
-        """Return who scanned, and what says so; ("", "") if nothing names a person."""
+    def _creator(self, document: Document, at_scanner: str) -> tuple[str, str]:
+        """Return who scanned, and what says so; ("", "") if nothing names a person.
+
+        *at_scanner* is who had logged in when it was claimed.
+        """
         said, organisation = document.described, self._config.box.organisation
         if transfernote.names_a_person(said.operator, organisation):
             return said.operator, said.source
-        at_scanner = await self._spool(Spool.on_shift, document.hotfolder, document.claimed_at)
         if transfernote.names_a_person(at_scanner, organisation):
             return at_scanner, "shift"
         section = self._section(document)
@@ -484,6 +493,20 @@ class Sealer:
             for target in self._config.targets
         ]
         return await self._spool(Spool.freeze, document, deliveries, self._clock())
+
+
+def _begun(
+    spool: Spool,
+    document: Document,
+    creator: Callable[[Document, str], tuple[str, str]],
+    now: datetime,
+) -> _Begun | None:
+    """Commit that the step begins, on the spool's thread; None, and nothing, if nobody scanned it."""
+    who = creator(document, spool.on_shift(document.hotfolder, document.claimed_at))
+    if not who[0]:
+        return None
+    head = spool.begin(document, "seal", now)
+    return _Begun(head=head, creator=who, twin=spool.same_bytes(document))
 
 
 def _on_its_way(place: Workplace, note: Path, xml: bytes) -> None:
