@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from daemon import findings, transfernote
+from daemon import findings, timestamped, transfernote
 from daemon.document import utc_time
-from daemon.errors import PermanentError, WorkerDied
+from daemon.errors import PermanentError, TransientError, WorkerDied
 from daemon.pages.dss import NO_STORE
 from daemon.prepare import Prepared, ReadBack
 from daemon.workers import typed
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
 
 RESERVE = 16384
 """Bytes of CMS that the gap holds: room for a time-stamp token in the same revision."""
+LARGE_RESERVE = 32000
+"""Where that is too little. A string in PDF/A has at most 32,767 bytes (ISO 19005-2, 6.1.13)."""
+
+
+def reserve_for(cms_bytes: int, token_bytes: int) -> int:
+    """Return how large a gap to make for a CMS of at most *cms_bytes* and its time-stamp token.
+
+    Known before anything is signed: afterwards nothing could be done about it. Raise
+    TransientError `template-too-large` if not even the CMS fits: nothing can be sealed then.
+    """
+    if timestamped.fits(cms_bytes, token_bytes, RESERVE):
+        return RESERVE
+    if cms_bytes > LARGE_RESERVE:
+        message = f"{cms_bytes} bytes; there is room for {LARGE_RESERVE}"
+        raise TransientError("template-too-large", message)
+    return LARGE_RESERVE
 
 
 class PageTasks:
@@ -38,8 +54,13 @@ class PageTasks:
         document: Document,
         place: Workplace,
         store: Store = NO_STORE,
+        reserve: int = RESERVE,
     ) -> None:
-        """Ask *workers* about *document*, in its *place*; *store* is evidence for its file."""
+        """Ask *workers* about *document*, in its *place*.
+
+        *store* is evidence for its file, *reserve* the bytes of CMS that its gap has to hold.
+        """
+        self._reserve = reserve
         self._store = store
         self._config = config
         self._workers = workers
@@ -102,7 +123,7 @@ class PageTasks:
         """Return what is said about the file to write."""
         return {
             "target": str(self._place.output),
-            "reserve": RESERVE,
+            "reserve": self._reserve,
             "permissions": self._config.seal.permissions,
             "note": transfernote.as_json(note),
             "dss": self._store.as_argument(),

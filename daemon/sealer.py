@@ -37,7 +37,7 @@ from daemon.findings import DUPLICATE_CONTENT, DUPLICATE_PAGES, LEVEL_NOT_REACHE
 from daemon.magic import extension
 from daemon.pages import policy
 from daemon.pages.dss import NO_STORE
-from daemon.pagetasks import PageTasks, more_seconds
+from daemon.pagetasks import PageTasks, more_seconds, reserve_for
 from daemon.sections import STAMPED_LEVELS
 from daemon.spool import Spool
 from daemon.stamping import settle
@@ -249,7 +249,9 @@ class Sealer:
         template = key.template
         wanted = self._config.profiles[document.profile].level
         store = (self._proofs() if wanted == "B-LT" else None) or NO_STORE
-        tasks = PageTasks(self._config, self._pages, document, place, store)
+        token_bytes = self._stamper.token_bytes if wanted in STAMPED_LEVELS else 0
+        reserve = reserve_for(template.max_bytes, token_bytes)
+        tasks = PageTasks(self._config, self._pages, document, place, store, reserve)
         twin = begun.twin
         note = self._note(document, key, template, begun.head, sealed_at, begun.creator)
         if twin:

@@ -48,6 +48,8 @@ STAMPED: Final = "stamped.pdf"
 TOO_LARGE: Final = "timestamp-too-large"
 CODES: Final = frozenset({UNAVAILABLE, TOO_LARGE, GIVEN_UP, OVERDUE})
 BATCH: Final = 64
+TOKEN_BYTES: Final = 8192
+"""Reckoned with before the first token; those with a chain of three have about six thousand."""
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 300.0
 
@@ -103,6 +105,8 @@ class Stamper:
         self._clock = clock
         self._pause = 0.0
         self._again_at = 0.0
+        self.token_bytes = TOKEN_BYTES
+        """The largest token that is reckoned with: the next gap has room for such a one."""
 
     async def due(self, room: int) -> list[Document]:
         """Return what is to be done now: whose time is over, and at most *room* others to try.
@@ -170,6 +174,7 @@ class Stamper:
         imprint = hashlib.sha256(timestamped.signature_value(seal)).digest()
         try:
             token = await self._authority.token(imprint)
+            self.token_bytes = max(self.token_bytes, len(token.der))
             _fits(timestamped.with_token(seal, token.der), document)
         except TransientError as exc:
             self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)

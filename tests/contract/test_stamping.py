@@ -14,7 +14,9 @@ import pytest
 
 from daemon import certificate, durable, gap, notary, timestamped
 from daemon.document import Document, State
+from daemon.errors import TransientError
 from daemon.pages.dss import Store
+from daemon.pagetasks import reserve_for
 from daemon.proofs import Proofs
 from daemon.revocation import Revocations
 from daemon.sandbox import Sandbox
@@ -327,3 +329,43 @@ def test_another_authority_than_the_evidence_is_about_makes_it_b_t(
             assert (done.level, done.findings) == ("B-T", ("level-not-reached",))
 
     asyncio.run(main())
+
+
+def test_a_token_that_is_too_large_is_told_and_the_next_seals_have_room_for_it(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """Nothing is written that does not fit; the document waits, and what comes then is stamped."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            assert here.stamper.token_bytes >= 8192
+            here.stamper.token_bytes = 0
+            template = here.key.template
+            # As large as a gap of the usual size holds without any token.
+            small = template.max_bytes + 100
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("daemon.pagetasks.RESERVE", small)
+                first = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+                waits = await here.sealer.stamp(first, here.key)
+                assert (waits.state, waits.step) == (State.SEALED, "")
+                assert [alarm.code for alarm in here.alarms.now()] == ["timestamp-too-large"]
+                assert (
+                    durable.digest_of(here.sealer.folder(first) / "sealed.pdf")[0] == first.sealed
+                )
+
+                second = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+                done = await here.sealer.stamp(second, here.key)
+                assert (done.state, done.level) == (State.FROZEN, "B-T")
+                assert here.alarms.now() == ()
+
+    asyncio.run(main())
+
+
+def test_a_cms_that_no_gap_holds_stops_before_anything_is_signed() -> None:
+    """The chain is the configuration's; no document is to blame."""
+    assert reserve_for(5000, 8192) == 16384
+    assert reserve_for(9000, 8192) == 32000
+    assert reserve_for(31000, 9000) == 32000
+    with pytest.raises(TransientError, match="template-too-large"):
+        reserve_for(32001, 0)
