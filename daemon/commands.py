@@ -18,6 +18,7 @@ from daemon.errors import PersonNeeded, TransientError
 from daemon.formats import Formats
 from daemon.slip import NoSlip, slip_of
 from daemon.spool import Spool
+from daemon.stamping import settle
 from daemon.transfernote import names_a_person
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Commands:
         document = await self._spool(Spool.named, str(arguments.get("id")))
         if document.state is State.HELD:
             folder = folder_of(self._config.documents, document.id)
+            # A kill may have come between its time stamp's commit and the rename.
+            await asyncio.to_thread(settle, folder, document)
             try:
                 digest, _ = await asyncio.to_thread(durable.digest_of, folder / "sealed.pdf")
             except FileNotFoundError:

@@ -8,15 +8,17 @@ import json
 import subprocess
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from daemon import certificate, durable, gap, notary, timestamped
+from daemon.commands import Commands
 from daemon.document import Document, State
 from daemon.errors import TransientError
 from daemon.pages.dss import Store
 from daemon.pagetasks import reserve_for
+from daemon.parts import Parts
 from daemon.proofs import Proofs
 from daemon.revocation import Revocations
 from daemon.sandbox import Sandbox
@@ -369,3 +371,32 @@ def test_a_cms_that_no_gap_holds_stops_before_anything_is_signed() -> None:
     assert reserve_for(31000, 9000) == 32000
     with pytest.raises(TransientError, match="template-too-large"):
         reserve_for(32001, 0)
+
+
+def test_a_held_document_is_released_also_where_the_rename_was_outstanding(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """Killed between commit and rename, and held before it was looked at again."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            folder = here.sealer.folder(sealed)
+            plain = (folder / "sealed.pdf").read_bytes()
+            await here.spool(Spool.begin, sealed, "stamp", now())
+            stamped = await here.stamper.stamp(sealed)
+            (folder / "sealed.pdf").rename(folder / STAMPED)
+            (folder / "sealed.pdf").write_bytes(plain)
+            held = await here.spool(Spool.set_aside, stamped, "crashed-here", "", now())
+            assert held.state is State.HELD
+            commands = Commands(here.config, here.spool, Parts(here.config), cast("Any", None), now)
+
+            assert await commands.table()["release"]({"id": held.id}, "uid 7") == ["document"]
+
+            document = await here.spool(Spool.document, held.id)
+            done = await here.sealer.freeze(document, here.key)
+            assert (done.state, done.level) == (State.FROZEN, "B-T")
+            assert durable.digest_of(folder / "sealed.pdf")[0] == done.sealed
+
+    asyncio.run(main())
