@@ -10,7 +10,7 @@ DEMO_PACKAGES := python3 python3-venv softhsm2 mosquitto
 CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
 	strace mount systemd linux-libc-dev samba smbclient vsftpd bindfs gcc libc6-dev \
-	default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
+	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
 TORTURE_PACKAGES := python3 python3-venv softhsm2 poppler-utils libnss3-tools
 
 .PHONY: help demo clean-demo check test torture bench format docs lock clean

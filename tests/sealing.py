@@ -84,6 +84,7 @@ async def sealing(
     more: str = "",
     operator: str = "K 17",
     seal: str = "",
+    timeout_seconds: float = 20.0,
     authority: Authority | None = None,
     proofs: Callable[[], Store | None] = lambda: None,
 ) -> AsyncIterator[Sealing]:
@@ -120,6 +121,7 @@ async def sealing(
         serial=loaded.hsm.serial,
         key=loaded.hsm.key,
         pin=files.pin,
+        timeout_seconds=timeout_seconds,
     )
     token = Token(
         hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings),
