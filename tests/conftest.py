@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contrib.demo import scans
+from tests.court import docket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytest_plugins = ["tests.system.fixtures"]
@@ -22,3 +24,13 @@ def big_pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("big") / "big.pdf"
     path.write_bytes(scans.pdf_of([page] * 150))
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Three validators that are not ours judge every sealed file of this run, at its end."""
+    docket.Open.docket = docket.Docket(tmp_path_factory.mktemp("court"))
+    yield
+    found = docket.Open.docket.judged()
+    docket.Open.docket = None
+    assert not found, "\n".join(found)

@@ -21,6 +21,7 @@ from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.token import Token
 from daemon.workers import Worker, Workers
+from tests.court import docket
 from tests.schema_of_notes import problem
 from tests.system.box import CONFIG
 
@@ -147,4 +148,6 @@ async def sealing(
     finally:
         await pages.stop()
         await token.close()
+        made = [(one, sealer.folder(one)) for one in await spool(Spool.newest, 10_000)]
         await spool.close()
+    docket.hand_over(made, files.ca)

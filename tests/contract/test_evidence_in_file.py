@@ -28,6 +28,7 @@ from daemon.timestamp import TimeStamps
 from daemon.workers import Worker, Workers
 from daemon.workplace import Workplace
 from tests import certomancer
+from tests.court import docket
 from tests.sealing import now, sealing
 from tests.unit.pages_samples import NOTE
 
@@ -72,6 +73,7 @@ async def restamped(made: Authority, worker: Worker, path: Path, hole: gap.Gap) 
     token = await stamps.token(hashlib.sha256(timestamped.signature_value(seal)).digest())
     stamped = path.with_name("stamped.pdf")
     gap.restamp(path, hole, timestamped.with_token(seal, token.der), stamped)
+    docket.add(stamped, (hole.start, hole.end), made.root)
     return stamped
 
 

@@ -18,6 +18,7 @@ from daemon.key import Key
 from daemon.sealer import Sealer
 from daemon.spool import Spool
 from tests.certificates import QUALIFIED, authority, encoded, qc_statements, seal, write
+from tests.court import docket
 from tests.sealing import Sealing, sealing
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Bench:
         made = seal(self.public, START, ISSUING, **seal_options)
         write(self.place / "seal.pem", made)
         write(self.place / "chain.pem", *(chain or CHAIN))
+        docket.trust(*(chain or CHAIN))
         return made
 
     def fresh(self, **hsm: Any) -> Key:
@@ -286,10 +288,9 @@ def test_an_algorithm_that_ages_is_told_of_and_stops_nothing(
 
     async def work(bench: Bench) -> None:
         bench.install(days=(-1, 9000))
-        write(
-            bench.place / "chain.pem",
-            *(authority(n, START, i, days=(-1, 9000), key=k).der for n, i, k in _renewed()),
-        )
+        renewed = [authority(n, START, i, days=(-1, 9000), key=k).der for n, i, k in _renewed()]
+        write(bench.place / "chain.pem", *renewed)
+        docket.trust(*renewed)
         for year, code in ((2030, ""), (2031, "algorithm-expiring"), (2032, "algorithm-expired")):
             bench.now = datetime(year, 6, 1, tzinfo=UTC)
             assert await bench.again()

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from contrib.demo.token import TokenFiles, issue, make_token
 from tests.contract.test_hsm import PIN, make_key
+from tests.court import docket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ def test_from_the_request_to_the_first_seal_without_a_restart(
     answer.write_bytes(seal.public_bytes(Encoding.PEM))
     strange = box.command("hsm", "import-cert", answer)
     own_token.chain.write_bytes(ca.public_bytes(Encoding.PEM))
+    docket.trust(ca.public_bytes(Encoding.DER))
     done = box.command("hsm", "import-cert", answer)
     box.wait(box.at_rest(1), "filed")
     again = box.command("hsm", "import-cert", answer)
