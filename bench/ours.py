@@ -114,10 +114,10 @@ class WatchedKey:
         """Do as the key does."""
         return self._key.qualified(certificate)
 
-    async def sign(self, attributes: bytes) -> bytes:
+    async def sign(self, attributes: bytes, template: Template) -> bytes:
         """Do as the key does."""
         self._watch.mark("sign asked")
-        answer = await self._key.sign(attributes)
+        answer = await self._key.sign(attributes, template)
         self._watch.mark("sign done")
         return answer
 

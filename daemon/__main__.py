@@ -249,6 +249,8 @@ def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
     imported = token("import-cert", text, _hsm_import_cert)
     imported.add_argument("file", type=Path, metavar="FILE", help="PEM or DER")
     imported.add_argument("--key", default="", metavar="LABEL", help="another key's label")
+    text = "Read [hsm] key, certificate and chain anew and seal with them, without a stop."
+    token("reload", text, _hsm_reload)
     clock = group("clock", "The clock.")
     text = "Say that the time of this box is right now, after it has jumped: sealing goes on."
     clock("accept", text, _clock_accept)
@@ -558,6 +560,21 @@ def _hsm_import_cert(options: argparse.Namespace) -> int:
     word = "imported_in_use" if done["in_use"] else "imported_waits"
     print(_word(loaded, word, label=done["key"]))
     return GOOD
+
+
+def _hsm_reload(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    done = _ask(options, "hsm-reload", {}, loaded)
+    if not done["problems"]:
+        said = {"": "reload_same", "chain": "reload_chain", "certificate": "reload_changed"}
+        digest = done["certificate_sha256"]
+        print(_word(loaded, said[done["changed"]], label=done["key"], digest=digest))
+        return GOOD
+    print(_word(loaded, "reload_refused"), file=sys.stderr)
+    for problem in done["problems"]:
+        refusal = PersonNeeded(problem["code"], problem["detail"])
+        _explain(refusal, options)
+    return WRONG
 
 
 def _shift(options: argparse.Namespace) -> int:

@@ -124,13 +124,18 @@ def certificate_problems(
         problems.append("certificate-not-yet-valid")
     if not _may_seal(parsed):
         problems.append("certificate-usage")
-    try:
-        same = serialization.load_der_public_key(public_key_spki) == parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        same = False
-    if not same:
+    if not belongs(certificate, public_key_spki):
         problems.append("certificate-mismatch")
     return tuple(problems)
+
+
+def belongs(certificate: bytes, public_key_spki: bytes) -> bool:
+    """Return whether a certificate (DER) is the one of that key (SubjectPublicKeyInfo)."""
+    parsed = load(certificate)
+    try:
+        return serialization.load_der_public_key(public_key_spki) == parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _may_seal(certificate: x509.Certificate) -> bool:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from daemon import certificate, csr, durable, newcertificate, status, stored
 from daemon.arrived import Arrived
 from daemon.arrived import since as arrived_since
+from daemon.config import load
 from daemon.document import Digest, State, folder_of, utc_time
 from daemon.errors import PersonNeeded, TransientError
 from daemon.formats import Formats
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from daemon.hsm import KeyFacts
     from daemon.lookout import Lookout
     from daemon.parts import Parts
+    from daemon.sections import HsmSection
     from daemon.spool import SpoolThread
 
 MAX_REASON = 1000
 SEALED_PAGE = 500
 """So many documents one answer of `sealed-since` has; an empty one is the last."""
+FIXED = ("module", "token", "pin")
+"""What of [hsm] only a restart changes: the process that is logged in belongs to it."""
 COUNTER = re.compile(r"[0-9]{1,12}")
 ABOUT_STATES = frozenset(
     {"nothing-to-release", "not-refused", "not-a-successor", "operator-not-asked"}
@@ -74,6 +78,7 @@ class Commands:
             "hsm-retry-login": self._retry_login,
             "hsm-csr": self._csr,
             "hsm-import-cert": self._import_certificate,
+            "hsm-reload": self._reload,
             "clock-accept": self._clock_accept,
             "shift": self._shift,
             "operator": self._operator,
@@ -226,7 +231,7 @@ class Commands:
         keeper = self._parts.token_keeper
         assert keeper is not None
         subject = csr.subject(str(arguments.get("subject", "")))
-        label = str(arguments.get("key") or self._config.hsm.key)
+        label = str(arguments.get("key") or self._hsm.key)
         found: list[tuple[KeyFacts, str]] = []
 
         def made(key: KeyFacts, scheme: str) -> bytes:
@@ -249,9 +254,9 @@ class Commands:
             file = bytes.fromhex(str(arguments.get("file")))
         except ValueError:
             raise PersonNeeded("bad-request", "file: hex") from None
-        chain = certificate.load_pem(Path(self._config.hsm.chain))
+        chain = certificate.load_pem(Path(self._hsm.chain))
         new = newcertificate.checked(file, chain, self._clock())
-        label = str(arguments.get("key") or self._config.hsm.key)
+        label = str(arguments.get("key") or self._hsm.key)
         await keeper.import_certificate(
             label, new.parts(), lambda key: new.belongs(bytes.fromhex(key.public))
         )
@@ -259,8 +264,36 @@ class Commands:
         await self._spool(Spool.imported, digest, person, self._clock())
         if self._parts.turns is not None:
             self._parts.turns.wake()
-        in_use = label == self._config.hsm.key and not self._config.hsm.certificate
+        in_use = label == self._hsm.key and not self._hsm.certificate
         return {"key": label, "certificate_sha256": digest, "in_use": in_use}
+
+    async def _reload(self, _: Mapping[str, Any], person: str) -> dict[str, Any]:
+        key = self._parts.key
+        assert key is not None
+        wanted = (await asyncio.to_thread(load, self._config.path)).hsm
+        running = self._config.hsm
+        fixed = [f"[hsm] {one}" for one in FIXED if getattr(wanted, one) != getattr(running, one)]
+        if fixed:
+            raise PersonNeeded("restart-needed", ", ".join(fixed))
+
+        async def recorded(before: bytes, after: bytes) -> None:
+            digests = (str(Digest.of(before)) if before else "", str(Digest.of(after)))
+            await self._spool(Spool.key_changed, *digests, person, self._clock())
+
+        done = await key.reload(wanted, recorded)
+        if self._parts.turns is not None:
+            self._parts.turns.wake()
+        return {
+            "changed": done.changed,
+            "key": wanted.key,
+            "certificate_sha256": str(Digest.of(done.certificate)) if done.certificate else "",
+            "problems": [{"code": code, "detail": said} for code, said in done.problems.items()],
+        }
+
+    @property
+    def _hsm(self) -> HsmSection:
+        """The section that is in force: `hsm-reload` may have read another one."""
+        return self._parts.key.section if self._parts.key is not None else self._config.hsm
 
     async def _clock_accept(self, _: Mapping[str, Any], person: str) -> dict[str, str]:
         gate = self._parts.clock_gate

@@ -170,6 +170,7 @@ class Inside:
         self._session: Any = None
         self._logged_in = False
         self._pin_file = ""
+        self._label = ""
         self._key: Any = None
         self._kind = -1
         self._facts: KeyFacts | None = None
@@ -232,12 +233,16 @@ class Inside:
     def key(self, argument: Mapping[str, str]) -> dict[str, Any]:
         """Find the one private key with that label; `sign` uses it from then on."""
         self._key, self._kind, facts = self._one_key(argument["key"])
-        self._facts = facts
+        self._label, self._facts = argument["key"], facts
         return asdict(facts)
 
     def other_key(self, argument: Mapping[str, str]) -> dict[str, Any]:
         """Find a private key by its label, and change nothing for `sign`."""
         return asdict(self._one_key(argument["key"])[2])
+
+    def certificates(self, argument: Mapping[str, str]) -> dict[str, Any]:
+        """Look anew at what lies beside a key: it may have been written since `open`."""
+        return {"certificates": self._certificates(argument["key"])}
 
     def probe(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Ask the token, not the library's memory, whether it is still there."""
@@ -254,6 +259,8 @@ class Inside:
         """Sign the digest, or the data where the token insists on making the digest itself."""
         if self._facts is None:
             raise TransientError("not-logged-in", "this process has not logged in")
+        if argument["key"] != self._label:
+            self.key(argument)
         return self._signed(self._key, self._kind, self._facts, argument)
 
     def sign_with(self, argument: Mapping[str, str]) -> dict[str, str]:
@@ -474,5 +481,8 @@ def tasks() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     """Return what `child.serve` is to serve: the tasks of one new Inside."""
     inside = Inside()
     works = (inside.open, inside.login, inside.key, inside.probe, inside.sign)
-    on_request = (inside.other_key, inside.sign_with, inside.import_certificate)
+    on_request = (
+        *(inside.other_key, inside.certificates),
+        *(inside.sign_with, inside.import_certificate),
+    )
     return {work.__name__: _task(work) for work in (*works, *on_request)}

@@ -16,7 +16,7 @@ anything that brings asyncio (9 MB in a process that has no use for it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from daemon.cryptoki import SCHEMES, KeyFacts, TokenFacts, reaction, tasks
@@ -53,6 +53,11 @@ class HsmSettings:
 @dataclass(frozen=True, slots=True)
 class _Signature:
     signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificates:
+    certificates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +114,26 @@ class Hsm:
         """Return if token and login are still there. It also keeps a session from idling out."""
         await self._call(_Nothing, "probe", {})
 
-    async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
+    async def sign(self, scheme: str, digest: Digest, data: bytes, label: str = "") -> bytes:
         """Return the token's signature over *data*, whose SHA-256 is *digest*; ECDSA as r||s.
 
-        Which digest is signed is a part of the *scheme*.
+        Which digest is signed is a part of the *scheme*. Each request names its key, the
+        configured one or that of *label*: what waited while it changed is signed by its own.
         """
         if digest != digest.of(data):
             raise ValueError("the digest is not that of the data")
-        argument = {"scheme": scheme, "data": data.hex()}
+        label = label or self._settings.key
+        argument = {"scheme": scheme, "data": data.hex(), "key": label}
         return bytes.fromhex((await self._call(_Signature, "sign", argument)).signature)
+
+    def use(self, label: str, serial: str) -> None:
+        """Mean another key of the token from now on, also after trouble."""
+        self._settings = replace(self._settings, key=label, serial=serial)
+
+    async def certificates(self, label: str) -> tuple[str, ...]:
+        """Return the certificates that `TokenFacts` would have for that key now."""
+        found = await self._call(_Certificates, "certificates", {"key": label})
+        return found.certificates
 
     async def find_other(self, label: str) -> KeyFacts:
         """Find another key of the token; `sign` goes on with its own."""

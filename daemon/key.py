@@ -3,37 +3,58 @@
 `usable` answers one question before each turn of sealing, and raises the alarm
 that says why not. What is wrong here stops sealing for everybody and is never a
 document's fault: intake and delivery go on.
+
+`reload` changes to another key or certificate while documents are in work. Each of
+them keeps the template that it began with, and `sign` signs for a template with the
+key that this one belongs to, whichever is the present one by then.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
 
 from daemon import certificate as certificates
 from daemon import chain as chains
 from daemon import cryptopolicy, qualified
-from daemon.certificate import CertificateFacts, certificate_problems
-from daemon.document import Digest, utc_text
+from daemon.certificate import CertificateFacts
+from daemon.document import Digest
 from daemon.errors import PermanentError, TransientError, WorkerDied
-from daemon.template import LIMITS, fetch_template
-from daemon.workers import Worker
+from daemon.signer import Signer, certificate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from daemon.alarms import Alarms
     from daemon.cms import Template
     from daemon.config import Config
     from daemon.hsm import KeyFacts, TokenFacts
+    from daemon.sections import HsmSection
     from daemon.token import Token
 
 
 EXPIRING: Final = "certificate-expiring"
 DAYS: Final = (7, 30, 90)
 """So many days before the certificate, or one above it, expires an alarm is raised, or renewed."""
+ASK_SECONDS: Final = 20.0
+"""So long a change waits for what issuers say of the new certificate."""
 POLICY: Final = (cryptopolicy.EXPIRING, cryptopolicy.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """What became of a change that a person asked for."""
+
+    changed: Literal["", "chain", "certificate"] = ""
+    """Another certificate, with the same key or a new one; or only what is above it."""
+    certificate: bytes = b""
+    """The one that is used from now on."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Codes, each with its detail: with one of them nothing was changed."""
 
 
 class Key:
@@ -54,24 +75,30 @@ class Key:
         self._alarms = alarms
         self._clock = clock
         self._raised: tuple[str, ...] = ()
-        self._chain: chains.Chain | None = None
-        self._others: list[bytes] = []
-        self._listed: list[bytes] | None = None
+        self._section = config.hsm
+        self._signer: Signer | None = None
+        self._signers: dict[bytes, Signer] = {}
+        """By its certificate each that has sealed: a document in work may still need it."""
+        self._reloading = asyncio.Lock()
         self.revocations: chains.Revocations = chains.NobodyKnows()
         """Asked before each turn; the service gives the one who knows."""
         self.count_since: Callable[[bytes, datetime], Awaitable[int]] = _unknown_count
         """Returns how many documents a certificate has sealed since then."""
-        self._template: Template | None = None
-        self._certificate = b""
-        self._spki = b""
+        self.ask: Callable[[Sequence[Sequence[bytes]]], Awaitable[None]] = _nobody_to_ask
+        """Asks the issuers of chains about revocations; of a new one before it takes over."""
         token.check = self._check
 
     @property
     def template(self) -> Template:
         """The CMS that each seal is made from; only after `usable` has said yes."""
-        if self._template is None:
+        if self._signer is None or self._signer.template is None:
             raise TransientError("template-invalid", "there is no CMS template yet")
-        return self._template
+        return self._signer.template
+
+    @property
+    def section(self) -> HsmSection:
+        """The configuration that is in force: `reload` may have read another one."""
+        return self._section
 
     @property
     def environment(self) -> str:
@@ -85,23 +112,27 @@ class Key:
     @property
     def chain(self) -> tuple[bytes, ...]:
         """The certificates from its own up to the root, in DER; () while they are not known."""
-        return self._chain.certificates if self._chain is not None else ()
+        chain = self._signer.chain if self._signer is not None else None
+        return chain.certificates if chain is not None else ()
 
     @property
     def scheme(self) -> str:
         """How it signs; "" while that is not known."""
-        return self._template.scheme if self._template else ""
+        template = self._signer.template if self._signer is not None else None
+        return template.scheme if template is not None else ""
 
     @property
     def advice(self) -> cryptopolicy.Advice | None:
         """What is to be said of the algorithm, once it is known."""
-        if self._template is None:
+        if self._signer is None or not self.scheme:
             return None
-        return certificates.advice(self._certificate, self._template.scheme)
+        return certificates.advice(self._signer.certificate, self.scheme)
 
     def qualified(self, certificate: bytes = b"") -> str:
         """Return a word of qualified.py for *certificate*, or for the present one."""
-        return qualified.standing(certificate or self._certificate, self._listed)
+        if self._signer is None:
+            return qualified.standing(certificate, None)
+        return qualified.standing(certificate or self._signer.certificate, self._signer.listed)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -110,82 +141,115 @@ class Key:
 
     def facts(self) -> CertificateFacts | None:
         """Return what is known of the certificate, for the page."""
-        return (
-            certificates.describe(self._certificate, self._clock()) if self._certificate else None
-        )
+        if self._signer is None:
+            return None
+        return certificates.describe(self._signer.certificate, self._clock())
 
-    async def sign(self, attributes: bytes) -> bytes:
-        """Return the token's signature over signed attributes; TransientError if it cannot now."""
-        return await self._token.sign(Digest.of(attributes), attributes)
+    async def sign(self, attributes: bytes, template: Template) -> bytes:
+        """Return the signature over signed attributes by the key that *template* belongs to.
+
+        Raise TransientError if the token cannot do it now.
+        """
+        signer = self._signers.get(template.certificate)
+        if signer is None:
+            raise TransientError("template-invalid", "no key is known for the CMS template")
+        digest = Digest.of(attributes)
+        return await self._token.sign(digest, attributes, (signer.section.key, signer.key))
 
     async def usable(self) -> bool:
         """Return whether documents can be sealed now; raise or clear the alarms that say why."""
         now = self._clock()
         try:
             await self._token.ensure()
-            chain = self._followed(now)
-            problems = await self._problems(chain, now)
-            if not problems and self._template is None:
-                await self._make_template()
+            signer = self._signer
+            assert signer is not None  # the token is ready, so `_check` took one
+            problems = await signer.problems(now, self.revocations, self.count_since)
+            if not problems and signer.template is None:
+                await self._make_template(signer)
         except (TransientError, WorkerDied) as exc:
             self._show({exc.code: str(exc.args[0])})
             return False
         self._show(problems)
-        self._warn(chain, now)
+        self._warn(signer, now)
         return not problems
 
-    def _followed(self, now: datetime) -> chains.Chain:
-        """Return the certificate's chain: read each time, so that a file that was mended counts."""
-        section = self._config.hsm
-        others = certificates.load_pem(Path(section.chain))
-        if section.trusted_list:
-            self._listed = certificates.load_pem(Path(section.trusted_list))
-        if others != self._others:
-            self._others, self._template, self._chain = others, None, None
-        if self._chain is None or self._chain.problems(now):
-            # Of two that fit the other may be the valid one by now.
-            self._chain = chains.chain_of(self._certificate, others, now)
-        return self._chain
+    async def reload(
+        self, section: HsmSection, recorded: Callable[[bytes, bytes], Awaitable[None]]
+    ) -> Reloaded:
+        """Change to the key and the certificate of *section*, if nothing speaks against it.
 
-    async def _problems(self, chain: chains.Chain, now: datetime) -> dict[str, str]:
-        """Return the codes of what speaks against sealing now, each with its detail."""
-        found = certificate_problems(self._certificate, self._spki, now)
-        problems = dict.fromkeys((*found, *chain.problems(now)), "")
-        for certificate in chain.below_the_root:
-            status = self.revocations.status(certificate)
-            if status.word == "revoked":
-                problems["certificate-revoked"] = await self._revoked(status)
-        return problems
+        All is looked at before anything is switched. *recorded* commits the ledger line
+        with both certificates; killed after it, the next start reads the same
+        configuration and goes on with the new one.
+        """
+        async with self._reloading:
+            try:
+                token, key = await self._token.look(section.key)
+                if section.serial not in ("", token.serial):
+                    return Reloaded(problems={"restart-needed": "[hsm] serial"})
+                new = Signer(section, key, certificate_of(section, token, key))
+                chain = new.follow(self._clock())
+                with suppress(TimeoutError):  # nobody answers: as always, that stops nothing
+                    async with asyncio.timeout(ASK_SECONDS):
+                        await self.ask([chain.certificates])
+                problems = await new.problems(self._clock(), self.revocations, self.count_since)
+                if problems:
+                    return Reloaded(problems=problems)
+                await self._make_template(new)
+            except (TransientError, PermanentError, WorkerDied) as exc:
+                return Reloaded(problems={exc.code: str(exc.args[0])})
+            switch = asyncio.ensure_future(self._switch(new, token, recorded))
+            # Between line and switch nobody's patience counts.
+            return await asyncio.shield(switch)
 
-    async def _revoked(self, status: chains.Revocation) -> str:
-        if status.at is None:
-            return status.reason
-        since = utc_text(status.at)
-        affected = await self.count_since(self._certificate, status.at)
-        return f"{since} {status.reason}: {affected} (scanseal sealed-since {since})"
+    async def _switch(
+        self,
+        new: Signer,
+        token: TokenFacts,
+        recorded: Callable[[bytes, bytes], Awaitable[None]],
+    ) -> Reloaded:
+        old = self._signer
+        before = old.certificate if old is not None else b""
+        changed: Literal["", "chain", "certificate"] = ""
+        if before != new.certificate:
+            changed = "certificate"
+            await recorded(before, new.certificate)
+        elif old is not None and (old.others, old.listed) != (new.others, new.listed):
+            changed = "chain"
 
-    def _warn(self, chain: chains.Chain, now: datetime) -> None:
+        def take_over() -> None:
+            self._section = new.section
+            self._take(new)
+
+        await self._token.use(new.section.key, new.section.serial, token, new.key, take_over)
+        return Reloaded(changed=changed, certificate=new.certificate)
+
+    def _take(self, signer: Signer) -> None:
+        self._signer = self._signers[signer.certificate] = signer
+
+    def _warn(self, signer: Signer, now: datetime) -> None:
         """Tell in time what will stop sealing, or will no longer be recommended."""
         instance = self._config.hsm.token
-        left = (chain.not_after - now).days
+        assert signer.chain is not None
+        not_after = signer.chain.not_after
+        left = (not_after - now).days
         due = next((days for days in DAYS if left < days), None)
         if due is None or left < 0:
             self._alarms.clear(EXPIRING, instance)
         else:
             # Nothing in it that changes each day: who listens hears of it three times.
-            detail = f"< {due} d: {chain.not_after:%Y-%m-%d}"
+            detail = f"< {due} d: {not_after:%Y-%m-%d}"
             self._alarms.raise_(EXPIRING, instance, detail)
-        advice = self.advice
-        if advice is None or self._template is None:
+        if signer.template is None:
             return
+        scheme = signer.template.scheme
+        advice = certificates.advice(signer.certificate, scheme)
         code = advice.alarm(now)
         for other in POLICY:
             if other != code:
                 self._alarms.clear(other, instance)
         if code:
-            self._alarms.raise_(
-                code, instance, f"{self._template.scheme} {advice.recommended_until}"
-            )
+            self._alarms.raise_(code, instance, f"{scheme} {advice.recommended_until}")
 
     def _check(self, token: TokenFacts, key: KeyFacts) -> None:
         """Find the certificate and compare it with the key: called for each key that is found.
@@ -193,42 +257,20 @@ class Key:
         The token logs in again by itself, perhaps to another one of the same label:
         then nothing is signed with a key that the certificate does not belong to.
         """
-        spki = bytes.fromhex(key.public)
+        held = self._signer
+        if held is not None and certificates.belongs(held.certificate, bytes.fromhex(key.public)):
+            held.key = key  # a certificate that was exchanged meanwhile waits for `reload`
+            return
         try:
-            found = self._find(token, spki)
+            found = Signer(self._section, key, certificate_of(self._section, token, key))
         except TransientError as exc:
             raise PermanentError(exc.code, str(exc.args[0])) from exc
-        if "certificate-mismatch" in certificate_problems(found, spki, self._clock()):
+        if not found.fits:
             raise PermanentError("certificate-mismatch", "the key on the token is another one")
-        self._spki = spki
-        if found != self._certificate:
-            self._certificate, self._template, self._chain = found, None, None
+        self._take(found)
 
-    def _find(self, token: TokenFacts, spki: bytes) -> bytes:
-        if self._config.hsm.certificate:
-            return certificates.load_pem(Path(self._config.hsm.certificate))[0]
-        on_token = [bytes.fromhex(one) for one in token.certificates]
-        fitting = [
-            one
-            for one in on_token
-            if "certificate-mismatch" not in certificate_problems(one, spki, self._clock())
-        ]
-        if len(fitting) != 1:
-            raise TransientError(
-                "certificate-missing", f"{len(fitting)} of {len(on_token)} belong to the key"
-            )
-        return fitting[0]
-
-    async def _make_template(self) -> None:
-        seal = self._config.seal
-        scheme = certificates.scheme_for(
-            self._certificate, rsa_padding=seal.padding, digest=seal.digest
-        )
-        worker = Worker("daemon.template", place=self._place, limits=LIMITS)
-        try:
-            self._template = await fetch_template(worker, self._certificate, self._others, scheme)
-        finally:
-            await worker.stop()
+    async def _make_template(self, signer: Signer) -> None:
+        await signer.make_template(self._config.seal, self._place)
 
     def _show(self, problems: Mapping[str, str]) -> None:
         for code in set(self._raised) - problems.keys():
@@ -240,3 +282,7 @@ class Key:
 
 async def _unknown_count(_certificate: bytes, _since: datetime) -> int:
     return 0
+
+
+async def _nobody_to_ask(_chains: Sequence[Sequence[bytes]]) -> None:
+    return

@@ -77,8 +77,8 @@ class SealingKey(Protocol):
     def qualified(self, certificate: bytes = b"") -> str:
         """Return a word of qualified.py for *certificate*, or for the present one."""
 
-    async def sign(self, attributes: bytes) -> bytes:
-        """Sign; raise TransientError whenever it cannot be done now."""
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
+        """Sign with the key of *template*; raise TransientError whenever it cannot be done now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +298,7 @@ class Sealer:
         attributes = cms.signed_attributes(template, made.signed)
         note = self.folder(document) / "note.xml"
         signature, _ = await _both(
-            key.sign(attributes), asyncio.to_thread(_on_its_way, place, note, xml)
+            key.sign(attributes, template), asyncio.to_thread(_on_its_way, place, note, xml)
         )
         return made, cms.assemble(template, attributes, signature)
 
@@ -475,7 +475,7 @@ class Sealer:
             template = key.template
             digest = hashlib.new(template.digest, manifest).digest()
             attributes = cms.detached_attributes(template, digest, self._clock())
-            seal = cms.assemble(template, attributes, await key.sign(attributes))
+            seal = cms.assemble(template, attributes, await key.sign(attributes, template))
             cms.check(seal, digest, template.certificate, template.chain, detached=True)
         except PermanentError as exc:  # not the token's signature: see `seal`
             await self._spool(Spool.crashed, document, self._clock())

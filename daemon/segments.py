@@ -58,8 +58,8 @@ class SealingKey(Protocol):
     def template(self) -> cms.Template:
         """The CMS that each seal is made from."""
 
-    async def sign(self, attributes: bytes) -> bytes:
-        """Sign; raise TransientError whenever it cannot be done now."""
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
+        """Sign with the key of *template*; raise TransientError whenever it cannot be done now."""
 
 
 class SegmentsStage:
@@ -150,7 +150,7 @@ class SegmentsStage:
         template = self._key.template
         content = await asyncio.to_thread(_hashed, path, template.digest)
         attributes = cms.detached_attributes(template, content, self._clock())
-        seal = cms.assemble(template, attributes, await self._key.sign(attributes))
+        seal = cms.assemble(template, attributes, await self._key.sign(attributes, template))
         cms.check(seal, content, template.certificate, template.chain, detached=True)
         await asyncio.to_thread(durable.write, path.with_suffix(".p7s"), seal)
         segment = ledger.Segment(

@@ -175,6 +175,7 @@ class Service:
             return await spool(Spool.count_sealed_since, since, Digest.of(certificate))
 
         key.count_since = count_since
+        key.ask = revocations.refresh
         sealer = Sealer(config, box_id, spool, pages, now, stamper, proofs.store)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)

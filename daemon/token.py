@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
@@ -108,8 +108,14 @@ class KeyDevice(Protocol):
     async def probe(self) -> None:
         """Return if the token is there and logged in."""
 
-    async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
-        """Sign."""
+    async def sign(self, scheme: str, digest: Digest, data: bytes, label: str = "") -> bytes:
+        """Sign, with the key of that label."""
+
+    async def certificates(self, label: str) -> tuple[str, ...]:
+        """Return what lies beside the key of that label now."""
+
+    def use(self, label: str, serial: str) -> None:
+        """Mean that key of that token from now on."""
 
     async def find_other(self, label: str) -> KeyFacts:
         """Find another key, logged in, and leave the one of `sign` as it is."""
@@ -253,16 +259,24 @@ class Token:
                     return
             await self._recover()
 
-    async def sign(self, digest: Digest, data: bytes) -> bytes:
-        """Return the key's signature over *data*, whose SHA-256 is *digest*."""
+    async def sign(
+        self, digest: Digest, data: bytes, by: tuple[str, KeyFacts] | None = None
+    ) -> bytes:
+        """Return the key's signature over *data*, whose SHA-256 is *digest*.
+
+        *by* is the label of a key that was found and what it is: a document in work
+        may need the one before (`use`).
+        """
         for again in (True, False):
             await self.ensure()
             life = self._life
             try:
-                signature = await self._sign(digest, data)
+                signature = await self._sign(digest, data, by)
             except (TransientError, PermanentError) as exc:
                 async with self._changing:
-                    if life == self._life:
+                    # The one before may be gone from the token: that stops nothing.
+                    before = by is not None and by[1].public != getattr(self.key, "public", "")
+                    if life == self._life and not (before and exc.code in STILL_LOGGED_IN):
                         await self._lost(exc)
                 # A process that was replaced while it was idle has signed nothing:
                 # the document need not wait for its next turn.
@@ -324,6 +338,34 @@ class Token:
                 await self._lost(exc)
             raise
 
+    async def look(self, label: str) -> tuple[TokenFacts, KeyFacts]:
+        """Find a key of this token and what lies beside it; what seals stays as it is."""
+
+        async def work() -> tuple[TokenFacts, KeyFacts]:
+            key = await self._device.find_other(label)
+            beside = await self._device.certificates(label)
+            assert self.facts is not None
+            return replace(self.facts, certificates=beside), key
+
+        async with self._changing:
+            return await self._on_request(work)
+
+    async def use(
+        self,
+        label: str,
+        serial: str,
+        facts: TokenFacts,
+        key: KeyFacts,
+        switch: Callable[[], None],
+    ) -> None:
+        """Sign with the key of that label from now on; *switch* is called in the same moment."""
+        async with self._changing:
+            self._device.use(label, serial)
+            self.facts, self.key = facts, key
+            switch()
+            if self.state.name != "ready":
+                self._tried_at = None  # this may be what was missing
+
     async def permit(self, person: str) -> None:
         """Let the next `ensure` try the PIN once more.
 
@@ -370,10 +412,14 @@ class Token:
         await self._present(self._device.login)
         self._logged_in = True
 
-    async def _sign(self, digest: Digest, data: bytes) -> bytes:
-        if self.key is None or not self.key.always_authenticate:
-            return await self._device.sign(self.scheme, digest, data)
-        return await self._present(lambda: self._device.sign(self.scheme, digest, data))
+    async def _sign(self, digest: Digest, data: bytes, by: tuple[str, KeyFacts] | None) -> bytes:
+        label, key = by if by is not None else ("", self.key)
+        more = (label,) if label else ()
+
+        async def ask() -> bytes:
+            return await self._device.sign(self._scheme_of(key), digest, data, *more)
+
+        return await (self._present(ask) if key and key.always_authenticate else ask())
 
     async def _present(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Do what presents the PIN, between the two commits, and to its end.

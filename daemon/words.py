@@ -388,8 +388,21 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "The certificate lies beside the key {label!r} on the token; the service seals with it.",
     ),
     "imported_waits": (
-        "Das Zertifikat liegt beim Schlüssel {label!r}. Jetzt [hsm] key ändern und neu starten.",
-        "The certificate lies beside the key {label!r}. Now change [hsm] key and restart.",
+        "Das Zertifikat liegt beim Schlüssel {label!r}. Jetzt [hsm] key ändern, dann: scanseal hsm reload",
+        "The certificate lies beside the key {label!r}. Now change [hsm] key, then: scanseal hsm reload",
+    ),
+    "reload_same": ("Es hat sich nichts geändert.", "Nothing has changed."),
+    "reload_chain": (
+        "Die Kette oder die Vertrauensliste ist neu gelesen; Schlüssel und Zertifikat sind dieselben.",
+        "The chain or the trusted list was read anew; key and certificate are the same.",
+    ),
+    "reload_changed": (
+        "Ab jetzt siegelt der Schlüssel {label!r} mit dem Zertifikat {digest} (SHA-256).",
+        "From now on the key {label!r} seals, with the certificate {digest} (SHA-256).",
+    ),
+    "reload_refused": (
+        "Es wurde nichts geändert. Das spricht dagegen:",
+        "Nothing was changed. This speaks against it:",
     ),
     # scanseal hsm list
     "tokens_none": (
@@ -477,6 +490,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Zertifikat auf das Token geschrieben",
         "certificate written to the token",
     ),
+    "event_key-changed": ("Siegelzertifikat gewechselt", "seal certificate changed"),
     "event_csr": ("Zertifikat beantragt", "certificate requested"),
     "event_seal": ("gesiegelt", "sealed"),
     "event_stamp": ("mit Zeitstempel versehen", "time-stamped"),

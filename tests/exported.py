@@ -41,9 +41,10 @@ class SoftKey:
     def template(self) -> cms.Template:
         return token_for(self.scheme).template
 
-    async def sign(self, attributes: bytes) -> bytes:
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
         if self.away:
             raise TransientError("token-missing", "it was unplugged")
+        assert template is self.template
         self.signatures.append(attributes)
         return token_for(self.scheme).sign(attributes)
 

@@ -69,6 +69,12 @@ class Logbook(Writer):
             detail = {"certificate_sha256": certificate}
             step.line("", "certificate-import", detail, {"person": person})
 
+    def key_changed(self, before: str, after: str, person: str, now: datetime) -> None:
+        """Commit that another certificate seals from now on; *before* is "" if there was none."""
+        with self._step(now) as step:
+            detail = {"certificate_sha256": after, "before_sha256": before}
+            step.line("", "key-changed", detail, {"person": person})
+
     def permit_login(self, serial: str, person: str, now: datetime) -> None:
         """Commit that a person asks for one more try."""
         with self._step(now) as step:

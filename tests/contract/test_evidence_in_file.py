@@ -59,7 +59,7 @@ async def written(here: Sealing, source: Path, store: Store) -> tuple[Path, gap.
     hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
     template = here.key.template
     attributes = cms.signed_attributes(template, place.look_at_output(hole).signed)
-    seal = cms.assemble(template, attributes, await here.key.sign(attributes))
+    seal = cms.assemble(template, attributes, await here.key.sign(attributes, template))
     path = here.sealer.folder(document) / "sealed.pdf"
     gap.splice(place.output, hole, seal, path)
     place.output.hardlink_to(path)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
-from contrib.demo.token import PublicKey
+from contrib.demo.token import PublicKey, make_token
+from daemon import cms
+from daemon.certificate import load_pem
 from daemon.chain import Revocation
-from daemon.document import Document, Event, State
+from daemon.document import Digest, Document, Event, State
 from daemon.errors import TransientError
 from daemon.key import Key
 from daemon.sealer import Sealer
 from daemon.spool import Spool
 from tests.certificates import QUALIFIED, authority, encoded, qc_statements, seal, write
+from tests.contract.test_hsm import PIN, make_key
 from tests.court import docket
 from tests.sealing import Sealing, sealing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
+    from daemon.sections import HsmSection
 
 START = datetime.now(UTC)
 ROOT = authority("Wurzel", START)
@@ -72,6 +78,11 @@ class Bench:
 
     def clock(self) -> datetime:
         return self.now
+
+    async def trouble(self) -> None:
+        """Give the token's process up, and let the next one come at once."""
+        await self.here.token.close()
+        self.here.token._tried_at = None
 
     async def again(self, **hsm: Any) -> bool:
         """Ask a fresh key whether it can be used."""
@@ -450,3 +461,154 @@ def test_a_certificate_that_is_exchanged_in_between_makes_no_seal_of_less_qualit
         assert (document.state, document.step, document.tries) == (State.CLAIMED, "", 0)
 
     run(tmp_path, seal_token, work, profile='integrity = "high"')
+
+
+# -- another key, or another certificate, without a stop -------------------------------------
+
+
+def run_with_two(root: Path, work: Callable[[Bench, HsmSection], Awaitable[None]]) -> None:
+    """Run *work* on a token of its own that has a second key, with a good certificate for it."""
+    files = make_token(root / "own", pin=PIN, key="p256")
+    make_key(files, "next", number=7, curve="06052b81040022")
+
+    async def both(bench: Bench) -> None:
+        assert await bench.key.usable()
+        _, facts = await bench.here.token.look("next")
+        public = serialization.load_der_public_key(bytes.fromhex(facts.public))
+        assert isinstance(public, PublicKey)
+        write(root / "next.pem", seal(public, START, ISSUING))
+        section = replace(bench.config.hsm, key="next", certificate=str(root / "next.pem"))
+        await work(bench, section)
+
+    run(root, files, both)
+
+
+async def nothing_recorded(_before: bytes, _after: bytes) -> None:
+    raise AssertionError("there is no change to record")
+
+
+def recording(lines: list[tuple[bytes, bytes]]) -> Callable[[bytes, bytes], Awaitable[None]]:
+    async def recorded(before: bytes, after: bytes) -> None:
+        lines.append((before, after))
+
+    return recorded
+
+
+def test_what_was_begun_with_the_old_key_is_signed_by_the_old_key(tmp_path: Path) -> None:
+    """Whatever comes between: a template and a signature are always of one key."""
+
+    async def work(bench: Bench, section: HsmSection) -> None:
+        old, lines = bench.key.template, list[tuple[bytes, bytes]]()
+        begun = cms.signed_attributes(old, bytes(32))
+        waiting = asyncio.create_task(bench.key.sign(begun, old))
+        done = await bench.key.reload(section, recording(lines))
+        new = bench.key.template
+        assert (done.changed, done.problems) == ("certificate", {})
+        assert lines == [(old.certificate, new.certificate)]
+        assert old.scheme == new.scheme == "ecdsa-sha256"
+        cms.assemble(old, begun, await waiting)
+        for template in (old, new, old, new):  # `assemble` verifies
+            attributes = cms.signed_attributes(template, bytes(32))
+            cms.assemble(template, attributes, await bench.key.sign(attributes, template))
+        assert await bench.key.usable()
+        # Trouble in between: what comes back is the new key, and the old one signs still.
+        await bench.trouble()
+        assert await bench.key.usable()
+        assert bench.key.template is new
+        attributes = cms.signed_attributes(old, bytes(32))
+        cms.assemble(old, attributes, await bench.key.sign(attributes, old))
+
+    run_with_two(tmp_path, work)
+
+
+def test_a_document_in_work_keeps_its_key(tmp_path: Path, drawn: dict[str, Path]) -> None:
+    """The change comes while it is being sealed: its seal is the old key's, its manifest the new."""
+
+    class Changing:
+        """A key that is changed in the moment in which the first signature is asked for."""
+
+        def __init__(self, real: Key, section: HsmSection) -> None:
+            self._real = real
+            self._section = section
+            self.changed = ""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
+            if not self.changed:
+                self.changed = (await self._real.reload(self._section, recording([]))).changed
+            return await self._real.sign(attributes, template)
+
+    async def work(bench: Bench, section: HsmSection) -> None:
+        old, changing = bench.key.template, Changing(bench.key, section)
+        claimed = await bench.here.claim(drawn["foto.jpg"])
+        document = await bench.here.sealer.seal(claimed, changing)
+        folder = bench.here.sealer.folder(document)
+        assert changing.changed == "certificate"
+        assert document.state is State.FROZEN
+        lines = [json.loads(line) for line in await bench.here.spool(Spool.lines, document.id)]
+        (sealed,) = [line["detail"] for line in lines if line["event"] == "seal"]
+        assert sealed["certificate_sha256"] == str(Digest.of(old.certificate))
+        manifest = cms.certificates((folder / "manifest.p7s").read_bytes())
+        assert bench.key.template.certificate in manifest
+        assert old.certificate not in manifest
+
+    run_with_two(tmp_path, work)
+
+
+def test_a_revoked_certificate_does_not_take_over(tmp_path: Path) -> None:
+    """Its issuer is asked before anything is switched; the present key goes on."""
+
+    async def work(bench: Bench, section: HsmSection) -> None:
+        old = bench.key.template
+        (new,) = load_pem(tmp_path / "next.pem")
+        revoked = Revocation(word="revoked", at=START, reason="unspecified")
+
+        async def ask(chains: Sequence[Sequence[bytes]]) -> None:
+            assert chains == [(new, *CHAIN)]
+            bench.key.revocations = Known(new, revoked)
+
+        bench.key.ask = ask
+        done = await bench.key.reload(section, nothing_recorded)
+        assert set(done.problems) == {"certificate-revoked"}
+        assert await bench.key.usable()
+        assert bench.key.template is old
+
+    run_with_two(tmp_path, work)
+
+
+def test_a_file_that_was_overwritten_waits_for_the_reload(tmp_path: Path) -> None:
+    """A bad one stops nothing: also after the token had to be opened again."""
+
+    async def work(bench: Bench, _: HsmSection) -> None:
+        old = bench.key.template
+        bench.install(days=(-10, -1))
+        await bench.trouble()
+        assert await bench.key.usable()
+        assert bench.key.template is old
+        done = await bench.key.reload(bench.config.hsm, nothing_recorded)
+        assert set(done.problems) == {"certificate-expired"}
+        assert await bench.key.usable()
+
+        renewed, lines = bench.install(), list[tuple[bytes, bytes]]()
+        done = await bench.key.reload(bench.config.hsm, recording(lines))
+        assert (done.changed, lines) == ("certificate", [(old.certificate, renewed)])
+        assert (await bench.key.reload(bench.config.hsm, nothing_recorded)).changed == ""
+
+    run_with_two(tmp_path, work)
+
+
+def test_another_token_is_a_restart(tmp_path: Path) -> None:
+    """The serial number of the one that is open may be written down; another one may not."""
+
+    async def work(bench: Bench, section: HsmSection) -> None:
+        other = replace(section, serial="0815")
+        done = await bench.key.reload(other, nothing_recorded)
+        assert set(done.problems) == {"restart-needed"}
+        assert bench.here.token.facts is not None
+        same = replace(bench.config.hsm, serial=bench.here.token.facts.serial)
+        assert (await bench.key.reload(same, nothing_recorded)).changed == ""
+        assert bench.key.section == same
+
+    run_with_two(tmp_path, work)

@@ -127,8 +127,8 @@ class CrookedKey:
     def qualified(self, certificate: bytes = b"") -> str:
         return self._real.qualified(certificate)
 
-    async def sign(self, attributes: bytes) -> bytes:
-        return self._spoil(await self._real.sign(attributes))
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
+        return self._spoil(await self._real.sign(attributes, template))
 
 
 def flipped(signature: bytes) -> bytes:
@@ -303,9 +303,9 @@ class RenewedKey(CrookedKey):
             raise TransientError("template-invalid", "there is no CMS template yet")
         return self._real.template
 
-    async def sign(self, attributes: bytes) -> bytes:
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
         self.signatures += 1
-        return await self._real.sign(attributes)
+        return await self._real.sign(attributes, template)
 
 
 def test_a_certificate_that_is_exchanged_meanwhile_leaves_no_document_in_a_step(
@@ -357,9 +357,9 @@ class SecondCrookedKey(CrookedKey):
 
     signatures = 0
 
-    async def sign(self, attributes: bytes) -> bytes:
+    async def sign(self, attributes: bytes, template: cms.Template) -> bytes:
         self.signatures += 1
-        signature = await self._real.sign(attributes)
+        signature = await self._real.sign(attributes, template)
         return flipped(signature) if self.signatures > 1 else signature
 
 

@@ -90,7 +90,7 @@ ROWS = (
     "tokenlist",
     "notary revocation template",
     # the key, and the stage that seals
-    "token",
+    "token signer",
     "book key",
     "gap manifest",
     "workplace",

@@ -138,8 +138,8 @@ class Device:
         self._asked("probe")
         self._must_be_logged_in()
 
-    async def sign(self, scheme: str, digest: Digest, data: bytes) -> bytes:
-        self._asked("sign")
+    async def sign(self, scheme: str, digest: Digest, data: bytes, label: str = "") -> bytes:
+        self._asked(f"sign {label}".rstrip())
         if self.before_sign:
             await self.before_sign.pop()()
         self._must_be_logged_in()
@@ -150,6 +150,13 @@ class Device:
     def _must_be_logged_in(self) -> None:
         if not self.logged_in:
             raise TransientError("not-logged-in", "this process has not logged in")
+
+    async def certificates(self, label: str) -> tuple[str, ...]:
+        self._asked(f"certificates {label}")
+        return ("cc",)
+
+    def use(self, label: str, serial: str) -> None:
+        self.log.append(f"use {label} {serial}".rstrip())
 
     async def close(self) -> None:
         self.log.append("close")
@@ -855,6 +862,84 @@ def test_i6_a_pin_that_was_changed_meanwhile_is_tried_once_by_a_signature() -> N
         assert {str(getattr(exc, "code", exc)) for exc in signed} == {"pin-rejected"}
         assert bench.card.tries_left == 2
         assert await bench.code(3600) == "pin-rejected"
+        assert bench.card.tries_left == 2
+
+    run(test())
+
+
+# -- another key takes over ----------------------------------------------------------------
+
+NEXT = replace(KEY, kind="ec", bits=384, public="01")
+
+
+def test_another_key_takes_over_without_a_login() -> None:
+    """What was begun names its key with each request; nobody presents the PIN for it."""
+
+    async def test() -> None:
+        bench = Bench()
+        await bench.code()
+        facts, _ = await bench.token.look("next")
+        switched: list[str] = []
+        bench.log.clear()
+        await bench.token.use("next", "", facts, NEXT, lambda: switched.append("now"))
+        old = await bench.token.sign(DIGEST, DATA, ("seal", KEY))
+        new = await bench.token.sign(DIGEST, DATA, ("next", NEXT))
+
+        assert facts.certificates == ("cc",)
+        assert switched == ["now"]
+        assert bench.log == ["use next", "sign seal", "sign next"]
+        assert (old[:8], new[:8]) == (b"rsa-pss-", b"ecdsa-sh")
+        assert bench.device.presented == 1
+
+    run(test())
+
+
+def test_a_key_before_that_is_gone_stops_nothing() -> None:
+    """Only what was begun with it has to be begun anew; the same of the present key does stop."""
+
+    async def test() -> None:
+        bench = Bench()
+        await bench.code()
+        facts, _ = await bench.token.look("next")
+        await bench.token.use("next", "", facts, NEXT, lambda: None)
+        gone = PermanentError("key-missing", "no private key with label 'seal'")
+        bench.device.trouble["sign seal"] = [gone]
+        with pytest.raises(TransientError, match="key-missing"):
+            await bench.token.sign(DIGEST, DATA, ("seal", KEY))
+        assert await bench.code() == ""
+
+        bench.device.trouble["sign next"] = [gone]
+        with pytest.raises(TransientError, match="key-missing"):
+            await bench.token.sign(DIGEST, DATA, ("next", NEXT))
+        assert bench.token.state.name == "needs-person"
+
+    run(test())
+
+
+def test_a_key_that_was_missing_is_used_at_once() -> None:
+    """No pause is waited for, and no login spent: the process is logged in already."""
+
+    async def test() -> None:
+        bench = Bench()
+        bench.device.trouble["key"] = [PermanentError("key-missing", "none")]
+        assert await bench.code() == "key-missing"
+        facts, key = await bench.token.look("next")
+        await bench.token.use("next", "", facts, key, lambda: None)
+        assert await bench.code() == ""
+        assert bench.device.presented == 1
+
+    run(test())
+
+
+def test_i6_looking_at_another_key_presents_no_pin_that_was_rejected() -> None:
+    """A change of key is no way around a person's permission."""
+
+    async def test() -> None:
+        bench = Bench(pin="wrong")
+        assert await bench.code() == "pin-rejected"
+        for _ in range(3):
+            with pytest.raises(PermanentError, match="pin-rejected"):
+                await bench.token.look("next")
         assert bench.card.tries_left == 2
 
     run(test())
