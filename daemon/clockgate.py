@@ -7,6 +7,7 @@ Intake goes on meanwhile; what comes in is marked `clock: unsure`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -55,11 +56,17 @@ class ClockGate:
         self._policy = policy
         self._look = look
         self._read = read
+        self._asking = asyncio.Lock()
+        """Several stages ask: what one has read must not be written down after another's word."""
         self.problem = ""
         """Why it was closed when it was asked last, or ""."""
 
     async def check(self) -> str:
         """Return "" if the time may be written into a seal now, else why not; show it as an alarm."""
+        async with self._asking:
+            return await self._check()
+
+    async def _check(self) -> str:
         now, facts = self._clock(), self._look()
         record, reading = await self._spool(Spool.clock_record), self._read(now)
         found = clocks.gate(self._policy, facts, now, record, reading)
@@ -81,14 +88,15 @@ class ClockGate:
 
         Raise PersonNeeded if that is not what the gate waits for.
         """
-        now = self._clock()
-        record, reading = await self._spool(Spool.clock_record), self._read(now)
-        found = clocks.gate(self._policy, self._look(), now, record, reading)
-        if found not in {"backwards", "jumped"}:
-            raise PersonNeeded("clock-not-waiting", found or "open")
-        await self._spool(Spool.clock_accepted, "person", person, reading, now)
-        log.warning("clock-accepted by=person was=%s", found)
-        await self.check()
+        async with self._asking:
+            now = self._clock()
+            record, reading = await self._spool(Spool.clock_record), self._read(now)
+            found = clocks.gate(self._policy, self._look(), now, record, reading)
+            if found not in {"backwards", "jumped"}:
+                raise PersonNeeded("clock-not-waiting", found or "open")
+            await self._spool(Spool.clock_accepted, "person", person, reading, now)
+            log.warning("clock-accepted by=person was=%s", found)
+            await self._check()
         return {"now": utc_text(now), "was": found, "problem": self.problem}
 
     async def _remember(

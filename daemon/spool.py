@@ -139,7 +139,9 @@ class Spool(
 
     def export_ledger(self) -> int:
         """Bring the ledger's files up to the database, fsynced; return how many lines that were."""
-        return self._journal.export()
+        exported = self._journal.export()
+        self._finish_erasing()
+        return exported
 
     def day_is_over(self, now: datetime) -> bool:
         """Return whether the newest file is to be closed, if *now* can be trusted.
@@ -203,8 +205,9 @@ class Spool(
         if self.meta("erasing"):
             self._journal.drop_erased()
             # The database's log still holds the rows as they were.
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._db.execute("DELETE FROM meta WHERE key = 'erasing'")
+            busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:  # else a reader holds it up: the next export goes on with it
+                self._db.execute("DELETE FROM meta WHERE key = 'erasing'")
 
     def note(
         self,

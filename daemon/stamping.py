@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -29,10 +30,10 @@ from daemon.document import Digest, Document, State, folder_of
 from daemon.errors import CorruptionError, PermanentError, TransientError
 from daemon.findings import LEVEL_NOT_REACHED
 from daemon.spool import Spool
-from daemon.workplace import OWN_COPY_DAMAGED
+from daemon.workplace import OWN_COPY_DAMAGED, own_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
     from pathlib import Path
 
@@ -105,42 +106,75 @@ class Stamper:
         self._clock = clock
         self._pause = 0.0
         self._again_at = 0.0
+        self._turn = 0
         self.token_bytes = TOKEN_BYTES
         """The largest token that is reckoned with: the next gap has room for such a one."""
 
-    async def due(self, room: int) -> list[Document]:
-        """Return what is to be done now: whose time is over, and at most *room* others to try.
+    async def due(self, most: int, busy: Collection[str] = ()) -> list[Document]:
+        """Return what is to be done now, so that with *busy* at most so many are in work.
 
-        While no authority answers that is one document now and then.
+        Whose time is over goes on without; of the others, while no authority answers, one is
+        tried now and then, each time another one: what is wrong with it may be its own.
         """
-        found: list[Document] = []
+        room = most - len(busy)
+        if room <= 0:
+            return []
+        over = await self._over()
         if self._pause:
-            found = await self._over()
-            room = 0 if time.monotonic() < self._again_at else min(room, 1)
-        known = {document.id for document in found}
-        tries = await self._spool(Spool.to_stamp, room) if room else []
-        return found + [document for document in tries if document.id not in known]
+            room = min(room, 1) if time.monotonic() >= self._again_at and not busy else 0
+        found = [document for document in over if document.id not in busy]
+        tries = await self._tries(room, {*busy, *(document.id for document in found)})
+        if not found and not tries and not busy:
+            await self._probe()
+        return found + tries
+
+    async def _tries(self, room: int, known: Collection[str]) -> list[Document]:
+        """Return at most *room* documents to try, none of them *known*."""
+        if not room:
+            return []
+        waiting = await self._spool(Spool.to_stamp, BATCH)
+        free = [document for document in waiting if document.id not in known]
+        if self._pause and free and not free[0].tries:
+            free = [free[self._turn % len(free)]]
+            self._turn += 1
+        return free[:room]
+
+    async def _probe(self) -> None:
+        """With nothing that waits, ask about nothing whether an authority answers again."""
+        if not self._pause or time.monotonic() < self._again_at or self._authority is None:
+            return
+        if await self._spool(Spool.unstamped):
+            return
+        try:
+            await self._authority.token(secrets.token_bytes(hashlib.sha256().digest_size))
+        except TransientError as exc:
+            self._failed(exc)
+        else:
+            self._well()
 
     def gives_up(self, document: Document) -> bool:
         """Return whether *document* goes on without the token: its time is over, and none answers."""
         profile = self._config.profiles[document.profile]
         return bool(
-            self._pause
-            and profile.on_no_timestamp == "deliver"
+            self.gives_up_in(profile)
             and document.sealed_at
             and document.sealed_at < self._since(profile)
         )
+
+    def gives_up_in(self, profile: Profile) -> bool:
+        """Return whether documents of *profile* go on without a token once their time is over."""
+        return bool(self._pause) and profile.on_no_timestamp == "deliver"
 
     def _since(self, profile: Profile) -> datetime:
         return self._clock() - timedelta(hours=profile.timestamp_wait_hours)
 
     async def _over(self) -> list[Document]:
-        """Return those that are delivered without; say how many may not be, and wait on."""
+        """Return those that go on without a token; say how many wait for longer than they should."""
         found: list[Document] = []
         held = 0
         for name, profile in self._config.profiles.items():
             late = await self._spool(Spool.unstamped_since, name, self._since(profile), BATCH)
-            if profile.on_no_timestamp == "deliver":
+            if self.gives_up_in(profile):
                 found += late
             else:
                 held += len(late)
@@ -169,27 +203,37 @@ class Stamper:
         return document
 
     async def _token(self, seal: bytes, document: Document) -> Token:
-        if self._authority is None:
-            raise TransientError(UNAVAILABLE, "no [seal] timestamp_urls")
         imprint = hashlib.sha256(timestamped.signature_value(seal)).digest()
         try:
-            token = await self._authority.token(imprint)
+            token = await self._asked(imprint)
             self.token_bytes = max(self.token_bytes, len(token.der))
             _fits(timestamped.with_token(seal, token.der), document)
         except TransientError as exc:
-            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-            self._again_at = time.monotonic() + self._pause
-            self._alarms.raise_(exc.code, detail=str(exc.args[0]))
+            self._failed(exc)
             raise
+        self._well()
+        return token
+
+    async def _asked(self, imprint: bytes) -> Token:
+        if self._authority is None:
+            raise TransientError(UNAVAILABLE, "no [seal] timestamp_urls")
+        return await self._authority.token(imprint)
+
+    def _failed(self, exc: TransientError) -> None:
+        self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        self._again_at = time.monotonic() + self._pause
+        self._alarms.raise_(exc.code, detail=str(exc.args[0]))
+
+    def _well(self) -> None:
         self._pause = 0.0
         self._alarms.clear_all(CODES)
-        return token
 
     def _seal_of(self, folder: Path, document: Document) -> bytes:
         """Return the CMS in the sealed file, which has to be the file that was committed."""
         settle(folder, document)
         hole = _hole(document)
-        seen = gap.look(folder / "sealed.pdf", hole)
+        with own_copy():
+            seen = gap.look(folder / "sealed.pdf", hole)
         if seen.whole != document.sealed or seen.size != hole.size:
             raise PermanentError(OWN_COPY_DAMAGED, "sealed.pdf is not as it was committed")
         return timestamped.unpadded(gap.contents_of(seen))
@@ -197,7 +241,8 @@ class Stamper:
     def _restamped(self, folder: Path, document: Document, stamped: bytes) -> Part:
         """Write the file with *stamped* in its gap, beside the sealed one; return it, read back."""
         hole = _hole(document)
-        before = gap.look(folder / "sealed.pdf", hole)
+        with own_copy():
+            before = gap.look(folder / "sealed.pdf", hole)
         seen = gap.restamp(folder / "sealed.pdf", hole, stamped, folder / STAMPED)
         # All but the gap is the same, so pages and signature are what they were; and in the
         # gap is what was verified.

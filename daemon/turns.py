@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """Documents in work: one in a page worker, one at the token, one at the disk, one to spare."""
+AGAIN_SECONDS = 1.0
+"""The key is looked at again after so long, in the middle of a turn; the clock for each document."""
 STAMPS = 2
-"""So many of them wait for a time-stamp authority."""
+"""So many more wait for a time-stamp authority."""
 BATCH = 64
 """So many are asked of the spool at once."""
 NAMELESS = "documents-without-operator"
@@ -72,6 +74,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._running: dict[str, _Running] = {}
         self._paused_until = 0.0
+        self._asked_at = 0.0
         self.frozen: Callable[[], None] = lambda: None
         """Called when a document is ready to be delivered."""
         self.refused: Callable[[], None] = lambda: None
@@ -109,6 +112,8 @@ class Turns:
             return bool(self._running)
         await self._tell_what_waits()
         waiting = [document for document in await self._next() if document.id not in self._running]
+        if not any(document.tries for document in waiting):
+            await self._begin_stamps()
         if not waiting and not self._running:
             self._alarms.clear("sealing-paused")
             self._alarms.clear(WRONG)
@@ -117,16 +122,23 @@ class Turns:
             if not self._running:
                 self._begin(suspects[0])
             return True
+        return await self._begin_all(waiting)
+
+    async def _begin_all(self, waiting: list[Document]) -> bool:
+        """Begin them one after the other, a few at once, for as long as that may be."""
         for document in waiting:
-            while len(self._running) >= AT_ONCE:
+            while len(self._running) - self._stamps() >= AT_ONCE:
                 await self._something(idle=False)
                 self._reap()
                 if self._in_time():
                     self.beat()  # four large documents can take longer than a silent stage may
                 if time.monotonic() < self._paused_until:
                     return True
+            if not await self._may_still_seal():
+                return True
             self._begin(document)
             self.beat()
+            await self._begin_stamps()
         return bool(waiting)
 
     async def _next(self) -> list[Document]:
@@ -134,8 +146,18 @@ class Turns:
         found: list[Document] = []
         for state in (State.STAMPED, State.SEALED, State.CLAIMED):
             found += await self._spool(Spool.in_state, state, BATCH)
-        # Last, and few: an authority that takes its time holds up no seal.
-        return found + await self._stamper.due(max(STAMPS - self._stamps(), 0))
+        return found
+
+    async def _begin_stamps(self) -> None:
+        """Begin what is due of those that want a time stamp: few at once, beside the seals.
+
+        An authority that takes its time holds up no seal, and no intake holds up a time stamp.
+        """
+        busy = {key for key, running in self._running.items() if running.stamps}
+        for document in await self._stamper.due(STAMPS, busy):
+            if document.tries and self._running:
+                return  # a suspect runs alone, and first
+            self._begin(document)
 
     async def _tell_what_waits(self) -> None:
         """Let go on what waited for a better seal; say what waits still: nothing else would."""
@@ -201,7 +223,17 @@ class Turns:
         """Return whether clock and key allow a seal now; raise or clear the alarms that say why."""
         if await self._gate.check():
             return False
+        self._asked_at = time.monotonic()
         return await self._key.usable()
+
+    async def _may_still_seal(self) -> bool:
+        """Return whether it is still allowed: a turn is long, with large scans.
+
+        The time may have jumped since its beginning, or the certificate have been revoked.
+        """
+        if time.monotonic() - self._asked_at > AGAIN_SECONDS:
+            return await self.may_seal()
+        return not await self._gate.check()
 
     async def _something(self, *, idle: bool) -> None:
         """Wait until told, until something has ended, or until it is time to look again."""

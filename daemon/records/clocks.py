@@ -58,5 +58,14 @@ class Clocks(Writer):
             step.set_meta(FLOOR, str(before.seq))
             step.set_meta(JUMPED, "")
             step.set_meta(READING, f"{reading.boot} {reading.offset!r}")
+            # Who logged in at a time that has not come yet: nobody knows when that was, nor
+            # whether whoever was there before is still there.
+            rows = step.db.execute(
+                "DELETE FROM shift WHERE since > ? RETURNING hotfolder", [step.at]
+            ).fetchall()
+            step.db.executemany(
+                "INSERT OR REPLACE INTO shift(hotfolder, since, operator) VALUES (?,?,'')",
+                [(hotfolder, step.at) for hotfolder in {row[0] for row in rows}],
+            )
             personal = {"person": person} if person else None
             step.line("", "clock-accepted", {"by": by}, personal)

@@ -60,8 +60,10 @@ class Operators(Writer):
     ) -> Document:
         """Commit who scanned *document*, as *person* says; it goes on.
 
-        Raise PersonNeeded if that is not what it waits for, or was refused for.
+        Raise PersonNeeded if that is not what it waits for, or was refused for: as it is now,
+        somebody else may have been quicker.
         """
+        document = self.document(document.id)
         events = {(State.WAITING, WAITS): Event.RESUME, (State.REFUSED, MISSING): Event.RELEASE}
         event = events.get((document.state, document.code))
         if event is None:

@@ -21,7 +21,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contrib.demo.token import TokenFiles
+    from daemon.cms import Template
     from daemon.workers import Worker
+
+
+class ToldWorkers(Workers):
+    """Page workers that say when they have compared."""
+
+    def __init__(self, workers: list[Worker], compared: asyncio.Event) -> None:
+        super().__init__(workers)
+        self._compared = compared
+
+    async def call(self, task: str, *arguments: Any, **more: Any) -> Any:
+        answer = await super().call(task, *arguments, **more)
+        if task == "readback":
+            self._compared.set()
+        return answer
+
+
+class SlowKey(CrookedKey):
+    """A token that takes longer than the comparison: what happens then is seen at the end only."""
+
+    def __init__(
+        self, real: Sealing, spoil: Callable[[bytes], bytes], compared: asyncio.Event
+    ) -> None:
+        super().__init__(real, spoil)
+        self._compared = compared
+
+    async def sign(self, attributes: bytes, template: Template) -> bytes:
+        await self._compared.wait()
+        return await super().sign(attributes, template)
 
 
 class LyingWorkers(Workers):
@@ -54,7 +83,10 @@ def test_a_file_that_changes_while_it_is_signed_is_never_committed(
     """By a disk, or by a worker that kept a descriptor: what is read back was not compared."""
 
     async def main() -> None:
-        async with sealing(tmp_path, seal_token) as here:
+        compared = asyncio.Event()
+        async with sealing(
+            tmp_path, seal_token, staff=lambda workers: ToldWorkers(workers, compared)
+        ) as here:
             assert await here.key.usable()
 
             def meddle(signature: bytes) -> bytes:
@@ -67,7 +99,7 @@ def test_a_file_that_changes_while_it_is_signed_is_never_committed(
                 output.write_bytes(data)
                 return signature
 
-            await refused_by_us(here, drawn["brief.pdf"], CrookedKey(here, meddle))
+            await refused_by_us(here, drawn["brief.pdf"], SlowKey(here, meddle, compared))
             document = await here.claim(drawn["foto.jpg"])
             assert (await here.sealer.seal(document, here.key)).state is State.FROZEN
 

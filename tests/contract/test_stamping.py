@@ -400,3 +400,79 @@ def test_a_held_document_is_released_also_where_the_rename_was_outstanding(
             assert durable.digest_of(folder / "sealed.pdf")[0] == done.sealed
 
     asyncio.run(main())
+
+
+def test_time_stamps_that_nobody_is_configured_for_any_more_are_given_up_or_told(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """The addresses were taken out while documents waited: no busy loop, no silence."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            here.stamper._authority = None
+            waits = await here.sealer.stamp(sealed, here.key)
+            assert waits.state is State.SEALED
+            assert [alarm.code for alarm in here.alarms.now()] == ["timestamp-unavailable"]
+            assert await here.stamper.due(2) == []
+            here.stamper._clock = lambda: now() + timedelta(hours=73)
+            assert [one.id for one in await here.stamper.due(2)] == [sealed.id]
+            assert here.stamper.gives_up(waits)
+
+    asyncio.run(main())
+
+
+def test_i8_one_document_that_cannot_be_stamped_is_in_nobodys_way(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """Its gap is too small, say: while the stamper pauses, another one is tried each time."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            scans = [await here.claim(drawn["foto.jpg"]) for _ in range(3)]
+            sealed = [await here.sealer.seal(scan, here.key) for scan in scans]
+            here.stamper._failed(TransientError("timestamp-too-large", "of the first"))
+            tried = []
+            for _ in range(3):
+                here.stamper._again_at = 0.0
+                (one,) = await here.stamper.due(2)
+                tried.append(one.id)
+            assert sorted(tried) == sorted(one.id for one in sealed)
+
+    asyncio.run(main())
+
+
+def test_the_alarms_go_also_when_nothing_waits_any_more(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority]
+) -> None:
+    """Everything was given up, the authority is back: it is asked about nothing."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            here.stamper._failed(TransientError("timestamp-unavailable", "was away"))
+            assert await here.stamper.due(2) == []
+            assert here.alarms.now()  # not before the pause is over
+            here.stamper._again_at = 0.0
+            assert await here.stamper.due(2) == []
+            assert here.alarms.now() == ()
+
+    asyncio.run(main())
+
+
+def test_a_sealed_file_that_is_gone_holds_its_document_and_nothing_else(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """It would have ended the service, with everything that was in work."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            (here.sealer.folder(sealed) / "sealed.pdf").unlink()
+            held = await here.sealer.stamp(sealed, here.key)
+            assert (held.state, held.code) == (State.HELD, "own-copy-damaged")
+
+    asyncio.run(main())

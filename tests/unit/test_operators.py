@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from daemon.clock import Reading
 from daemon.document import State
 from daemon.errors import PersonNeeded
 from tests.agreement import check
@@ -84,4 +85,27 @@ def test_what_does_not_wait_for_a_name_gets_none(spool: Spool) -> None:
         with pytest.raises(PersonNeeded) as caught:
             spool.name_operator(document, "m.muster", "uid 7", LATER)
         assert caught.value.code == "operator-not-asked"
+    check(spool)
+
+
+def test_two_people_who_name_the_same_document_end_nothing(spool: Spool) -> None:
+    """The second is told that it waits no longer, from what the row says now."""
+    document = spool.await_operator(claimed(spool), NOW)
+    spool.name_operator(document, "m.muster", "uid 7", LATER)
+
+    with pytest.raises(PersonNeeded) as caught:
+        spool.name_operator(document, "k.kluge", "uid 8", LATER)
+
+    assert caught.value.code == "operator-not-asked"
+    assert spool.document(document.id).described.operator == "m.muster"
+
+
+def test_a_log_in_at_a_time_that_never_came_names_nobody(spool: Spool) -> None:
+    """The clock was years ahead: after it was put right, the last one before that is not asked."""
+    spool.begin_shift("post", "anna", "uid 7", NOW)
+    spool.begin_shift("post", "berta", "uid 7", NOW + timedelta(days=3000))
+
+    spool.clock_accepted("person", "uid 7", Reading("boot", 0.0), LATER)
+
+    assert spool.on_shift("post", LATER + timedelta(days=4000)) == ""
     check(spool)

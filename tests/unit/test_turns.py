@@ -62,7 +62,7 @@ class GoodKey:
 class Unstamped:
     """In the stamper's place: nothing wants a time stamp."""
 
-    async def due(self, _room: int) -> list[Any]:
+    async def due(self, _most: int, _busy: Any) -> list[Any]:
         return []
 
 
@@ -234,6 +234,41 @@ def test_documents_that_wait_for_a_better_seal_are_an_alarm() -> None:
         sealer.waiting = 0
         made.wake()
         await until(lambda: alarms.now() == ())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+class ClosingGate(OpenGate):
+    """A clock gate that shuts in the middle of a turn: the time has jumped."""
+
+    def __init__(self, opens: int) -> None:
+        self._left = opens
+
+    async def check(self) -> str:
+        self._left -= 1
+        return "" if self._left >= 0 else "jumped"
+
+
+def test_a_turn_ends_when_the_clock_can_no_longer_be_trusted() -> None:
+    """With large scans it lasts for hours, and a wrong time is in a seal for ever."""
+
+    async def main() -> None:
+        sealer = SlowSealer()
+        sealer.end.set()
+        made = turns.Turns(
+            cast("Any", Shelf([claimed(number) for number in range(20)])),
+            cast("Any", sealer),
+            cast("Any", GoodKey()),
+            Alarms(now),
+            cast("Any", ClosingGate(4)),
+            cast("Any", Unstamped()),
+        )
+        task = asyncio.create_task(made.run())
+        await until(lambda: len(sealer.begun) == 3)
+        await asyncio.sleep(0.3)
+        assert len(sealer.begun) == 3
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
