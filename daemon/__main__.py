@@ -336,6 +336,7 @@ def _verify_all(options: argparse.Namespace) -> int:
     loaded = config.load(options.config)
     stored.give_way()
     trust = certificate.load_pem(Path(loaded.hsm.chain)) if options.deep else []
+    stamps = _stamp_authorities(loaded) if options.deep else []
     counter = sys.stderr if sys.stderr.isatty() else None
 
     async def look() -> tuple[int, int]:
@@ -349,7 +350,7 @@ def _verify_all(options: argparse.Namespace) -> int:
                 said = f"stored-damaged {fault}" if fault else ""
                 if options.deep and not fault:
                     sealed = folder_of(loaded.documents, document.id) / "sealed.pdf"
-                    report = await verify.verify(sealed, worker, trust)
+                    report = await verify.verify(sealed, worker, trust, stamps)
                     said = "" if report.good else "seal-not-good"
                 if said:
                     bad += 1
@@ -403,16 +404,25 @@ def _verify(options: argparse.Namespace) -> int:
     return _verify_files(options)
 
 
+def _stamp_authorities(loaded: config.Config) -> list[bytes]:
+    """Return the certificates that the box's own time stamps lead to."""
+    from daemon import certificate  # noqa: PLC0415
+
+    path = loaded.seal.timestamp_chain
+    return certificate.load_pem(Path(path)) if path else []
+
+
 def _verify_files(options: argparse.Namespace) -> int:
     from daemon import certificate, reading, report, verify  # noqa: PLC0415
     from daemon.document import printable, utc_text  # noqa: PLC0415
     from daemon.sandbox import Sandbox  # noqa: PLC0415
     from daemon.workers import Worker  # noqa: PLC0415
 
-    language = options.language or "en"
+    language, stamps = options.language or "en", []
     if options.trust is None:
         loaded = config.load(options.config)
         trust = certificate.load_pem(Path(loaded.hsm.chain))
+        stamps = _stamp_authorities(loaded)
         language = options.language or loaded.box.language
     else:
         trust = certificate.load_pem(options.trust)
@@ -428,7 +438,7 @@ def _verify_files(options: argparse.Namespace) -> int:
             sandbox=Sandbox(read=there),
         )
         try:
-            return [await verify.verify(file, worker, trust) for file in options.files]
+            return [await verify.verify(file, worker, trust, stamps) for file in options.files]
         finally:
             await worker.stop()
 

@@ -32,9 +32,15 @@ MOST_CERTIFICATES: Final = 300
 class Embedded:
     """What one file holds beside its pages and its signatures."""
 
-    def __init__(self, reader: PdfFileReader, trust: Sequence[bytes]) -> None:
-        """Read the DSS, if there is one; *trust* are the certificates that were given."""
+    def __init__(
+        self, reader: PdfFileReader, trust: Sequence[bytes], stamps: Sequence[bytes] = ()
+    ) -> None:
+        """Read the DSS, if there is one.
+
+        *trust* are the certificates that were given, *stamps* those for time stamps only.
+        """
         self._trust = tuple(trust)
+        self._given = (*trust, *stamps)
         self._dss, crls, ocsps = _security_store(reader)
         self._answers = judgement.Revocations(crls, ocsps)
         self._used: set[bytes] = set()
@@ -48,11 +54,11 @@ class Embedded:
         chain = judgement.chain(signer, self._trust, pool)
         used = {*chain}
         if stamp is not None:
-            used |= set(judgement.chain(stamp.signing_cert.dump(), self._trust, pool))
+            used |= set(judgement.chain(stamp.signing_cert.dump(), self._given, pool))
         described = tuple(self._described(chain, number) for number in range(len(chain)))
         used |= self._answers.used
         self._used |= used
-        odd = judgement.strangers([*held, *tokens], used, self._trust)
+        odd = judgement.strangers([*held, *tokens], used, self._given)
         loaded = judgement.load(signer)
         key = loaded.public_key() if loaded is not None else None
         algorithm = seal.signer_info["signature_algorithm"]
@@ -67,7 +73,7 @@ class Embedded:
 
     def strangers(self) -> tuple[str, ...]:
         """Return what in the DSS belongs to none of the seals that `facts` was asked about."""
-        return _named(judgement.strangers(self._dss, self._used, self._trust), 0)
+        return _named(judgement.strangers(self._dss, self._used, self._given), 0)
 
     def _described(self, chain: Sequence[bytes], number: int) -> Certificate:
         certificate = chain[number]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from daemon.cms import WRONG
 from daemon.document import Document, State
-from daemon.errors import TransientError
+from daemon.errors import StaleWrite, TransientError
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -189,6 +189,11 @@ class Turns:
             if exc.code == WRONG:
                 self._alarms.raise_(WRONG)
             self._paused_until = time.monotonic() + IDLE_SECONDS
+            return
+        except StaleWrite:
+            # Set aside since the turn began, by whoever found its file damaged.
+            if (await self._spool(Spool.document, document.id)).state is not State.HELD:
+                raise
             return
         self._alarms.clear("sealing-paused")
         if after.state is State.FROZEN:

@@ -25,7 +25,7 @@ import stat
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from xml.parsers import expat
 
 from daemon.child import serve
@@ -58,6 +58,13 @@ PDFA: Final = "http://www.aiim.org/pdfa/ns/id/"
 """The namespace of what a file says about being PDF/A (ISO 19005-2, 6.6.4)."""
 
 
+class Contexts(NamedTuple):
+    """What pyHanko judges by."""
+
+    seals: ValidationContext
+    stamps: ValidationContext
+
+
 class Caller(Protocol):
     """A Worker or Workers running `daemon.verify`."""
 
@@ -66,13 +73,19 @@ class Caller(Protocol):
 
 
 async def verify(
-    file: Path, worker: Caller, trust: Sequence[bytes], *, now: datetime | None = None
+    file: Path,
+    worker: Caller,
+    trust: Sequence[bytes],
+    stamps: Sequence[bytes] = (),
+    *,
+    now: datetime | None = None,
 ) -> Report:
     """Return what is to be said about *file*; *trust* are the trusted certificates in DER.
 
-    Whether they and the signers' certificates are valid is judged at *now*.
+    *stamps* are trusted for time stamps only. Whether they and the signers' certificates are
+    valid is judged at *now*.
     """
-    argument = _argument(file, trust, now or datetime.now(UTC))
+    argument = _argument(file, trust, stamps, now or datetime.now(UTC))
     try:
         return _short(typed(Report, await worker.call("verify", argument, seconds=SECONDS)))
     except WorkerDied:
@@ -99,10 +112,13 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _argument(file: Path, trust: Sequence[bytes], now: datetime) -> dict[str, Any]:
+def _argument(
+    file: Path, trust: Sequence[bytes], stamps: Sequence[bytes], now: datetime
+) -> dict[str, Any]:
     return {
         "file": str(file.absolute()),  # the worker's working folder is another one
         "trust": [certificate.hex() for certificate in trust],
+        "stamps": [certificate.hex() for certificate in stamps],
         "now": utc_text(now),
     }
 
@@ -118,7 +134,10 @@ def _runner() -> asyncio.Runner:
 
 def examine(argument: dict[str, Any]) -> dict[str, Any]:
     """Look at one file; runs in the worker."""
-    trust = [bytes.fromhex(certificate) for certificate in argument["trust"]]
+    trust, stamps = (
+        [bytes.fromhex(certificate) for certificate in argument[name]]
+        for name in ("trust", "stamps")
+    )
     try:
         # Not to wait for a writer, should it be a pipe.
         descriptor = os.open(argument["file"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -133,11 +152,11 @@ def examine(argument: dict[str, Any]) -> dict[str, Any]:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError:
             return asdict(Report(problems=("file-unreadable",)))
-        report = _examined(stream, trust, utc_time(argument["now"]))
+        report = _examined(stream, trust, stamps, utc_time(argument["now"]))
     return asdict(report) | {"digest": digest, "size": about.st_size}
 
 
-def _examined(stream: IO[bytes], trust: list[bytes], now: datetime) -> Report:
+def _examined(stream: IO[bytes], trust: list[bytes], stamps: list[bytes], now: datetime) -> Report:
     stream.seek(0)
     if b"%PDF-" not in stream.read(1024):
         return Report(problems=("not-a-pdf",))
@@ -145,13 +164,15 @@ def _examined(stream: IO[bytes], trust: list[bytes], now: datetime) -> Report:
     # different in different viewers, so what is found in it is no proof.
     for strict in (True, False):
         try:
-            return _pdf(stream, trust, now, strict=strict)
+            return _pdf(stream, trust, stamps, now, strict=strict)
         except Exception:  # noqa: BLE001, S112 (hostile bytes raise anything; next, or damaged)
             continue
     return Report(problems=("pdf-damaged",))
 
 
-def _pdf(stream: IO[bytes], trust: list[bytes], now: datetime, *, strict: bool) -> Report:
+def _pdf(
+    stream: IO[bytes], trust: list[bytes], stamps: list[bytes], now: datetime, *, strict: bool
+) -> Report:
     from pyhanko.pdf_utils.crypt import AuthStatus  # noqa: PLC0415 (see above)
     from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
     from pyhanko.sign.fields import enumerate_sig_fields  # noqa: PLC0415
@@ -163,8 +184,8 @@ def _pdf(stream: IO[bytes], trust: list[bytes], now: datetime, *, strict: bool) 
         return Report(problems=(*problems, "pdf-encrypted"))
     from daemon.embedded import Embedded  # noqa: PLC0415
 
-    context, revocation = _context(reader, trust, now)
-    embedded = Embedded(reader, trust)
+    context, revocation = _contexts(reader, trust, stamps, now)
+    embedded = Embedded(reader, trust, stamps)
     found: list[EmbeddedPdfSignature] = []
     broken: list[Seal] = []
     # Not `reader.embedded_signatures`: that leaves out what it does not know.
@@ -182,7 +203,7 @@ def _pdf(stream: IO[bytes], trust: list[bytes], now: datetime, *, strict: bool) 
         earlier[seal] = _seal(seal, context, embedded, stamped=stamped)
         if earlier[seal].trust_problem in OUTLIVED and (proven := earlier[seal].proven_at):
             # It was valid when a trusted time stamp saw it: that is what time stamps are for.
-            then, _ = _context(reader, trust, utc_time(proven))
+            then, _ = _contexts(reader, trust, stamps, utc_time(proven))
             at_that_time = _seal(seal, then, embedded, stamped=stamped)
             earlier[seal] = at_that_time if at_that_time.good else earlier[seal]
     seals = _stamped_later(list(earlier.values()))
@@ -210,6 +231,14 @@ def _stamped_later(seals: list[Seal]) -> list[Seal]:
     return proven
 
 
+def _contexts(
+    reader: PdfFileReader, trust: list[bytes], stamps: list[bytes], now: datetime
+) -> tuple[Contexts, str]:
+    """Return by whom seals, and by whom time stamps are judged, and whether there is evidence."""
+    context, revocation = _context(reader, trust, now)
+    return Contexts(context, _context(reader, [*trust, *stamps], now)[0]), revocation
+
+
 def _context(
     reader: PdfFileReader, trust: list[bytes], now: datetime
 ) -> tuple[ValidationContext, str]:
@@ -234,7 +263,7 @@ def _context(
 
 
 def _seal(
-    seal: EmbeddedPdfSignature, context: ValidationContext, embedded: Embedded, *, stamped: bool
+    seal: EmbeddedPdfSignature, context: Contexts, embedded: Embedded, *, stamped: bool
 ) -> Seal:
     """Judge one signature; whatever goes wrong with it is said in its `problem`."""
     name = _cut(seal.field_name)
@@ -246,7 +275,7 @@ def _seal(
 
 def _judged(
     seal: EmbeddedPdfSignature,
-    context: ValidationContext,
+    context: Contexts,
     embedded: Embedded,
     name: str,
     *,
@@ -268,7 +297,7 @@ def _judged(
         "coverage": coverage,
     }
     if seal.sig_object_type == "/DocTimeStamp":
-        stamp = _runner().run(async_validate_pdf_timestamp(seal, context))
+        stamp = _runner().run(async_validate_pdf_timestamp(seal, context.stamps))
         return Seal(
             **known,
             **embedded.facts(seal),
@@ -284,9 +313,11 @@ def _judged(
     # ETSI EN 319 412-2: either of them is a certificate for seals; pyHanko's
     # default would insist on nonRepudiation.
     usage = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"})
-    status = _runner().run(async_validate_pdf_signature(seal, context, key_usage_settings=usage))
+    status = _runner().run(
+        async_validate_pdf_signature(seal, context.seals, context.stamps, key_usage_settings=usage)
+    )
     stamps = [one for one in (status.timestamp_validity, status.content_timestamp_validity) if one]
-    problem = _in_time(seal, context.moment, _indication(status.trust_problem_indic))
+    problem = _in_time(seal, context.seals.moment, _indication(status.trust_problem_indic))
     if not all(one.trusted for one in stamps):
         problem = problem or "timestamp-invalid"
     if not status.seed_value_ok:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from daemon import certificate, durable, gap, notary, timestamped
+from daemon import certificate, durable, gap, notary, timestamped, verify
 from daemon.commands import Commands
 from daemon.document import Document, State
 from daemon.errors import TransientError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from contrib.demo.token import TokenFiles
     from tests.certomancer import Authority, IssuedFiles
 
 LEVEL = 'level = "B-T"\n'
@@ -474,5 +475,39 @@ def test_a_sealed_file_that_is_gone_holds_its_document_and_nothing_else(
             (here.sealer.folder(sealed) / "sealed.pdf").unlink()
             held = await here.sealer.stamp(sealed, here.key)
             assert (held.state, held.code) == (State.HELD, "own-copy-damaged")
+
+    asyncio.run(main())
+
+
+def test_a_time_stamp_of_another_ca_is_good_where_it_is_trusted_for_that(
+    tmp_path: Path,
+    issued: tuple[IssuedFiles, Authority],
+    seal_token: TokenFiles,
+    drawn: dict[str, Path],
+) -> None:
+    """`[seal] timestamp_chain` is trusted for time stamps, and for no seal."""
+    _, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, cast("Any", seal_token), made) as (here, _):
+            sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+            done = await here.sealer.stamp(sealed, here.key)
+            file = here.sealer.folder(done) / "sealed.pdf"
+            worker = Worker("daemon.verify", place=tmp_path, limits=verify.LIMITS)
+            ours = certificate.load_pem(seal_token.ca)
+            theirs = certificate.load_pem(made.chain)
+            try:
+                good = await verify.verify(file, worker, ours, theirs)
+                alone = await verify.verify(file, worker, ours)
+                swapped = await verify.verify(file, worker, theirs, ours)
+            finally:
+                await worker.stop()
+            assert good.good
+            assert good.seals[0].level == "B-T"
+            assert good.seals[0].proven_at
+            assert not alone.good
+            assert not swapped.good
+            assert not swapped.seals[0].trusted
+            file.unlink()  # the court trusts one CA for all that is in a file
 
     asyncio.run(main())

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import pytest
 
 from daemon import turns
 from daemon.alarms import Alarms
 from daemon.document import State
-from daemon.errors import TransientError
-
-if TYPE_CHECKING:
-    import pytest
+from daemon.errors import StaleWrite, TransientError
+from daemon.spool import Spool
 
 
 def now() -> datetime:
@@ -269,6 +269,45 @@ def test_a_turn_ends_when_the_clock_can_no_longer_be_trusted() -> None:
         await until(lambda: len(sealer.begun) == 3)
         await asyncio.sleep(0.3)
         assert len(sealer.begun) == 3
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+class LateSealer(SlowSealer):
+    """It finds that somebody has set its document aside since the turn began, or something worse."""
+
+    async def seal(self, document: Any, _key: object) -> Any:
+        self.begun.append(document.id)
+        raise StaleWrite("0 rows were as expected")
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.CLAIMED])
+def test_a_document_that_was_set_aside_meanwhile_ends_nothing(state: State) -> None:
+    """The nightly sample found its file damaged. Any other surprise is our bug, and ends us."""
+
+    async def main() -> None:
+        sealer = LateSealer()
+        document = claimed(1)
+
+        class Changed(Shelf):
+            async def __call__(self, method: Any, *arguments: Any) -> Any:
+                if method is Spool.document:
+                    return SimpleNamespace(id="1", state=state)
+                return await super().__call__(method, *arguments)
+
+        made = turns.Turns(
+            cast("Any", Changed([document])),
+            cast("Any", sealer),
+            cast("Any", GoodKey()),
+            Alarms(now),
+            cast("Any", OpenGate()),
+            cast("Any", Unstamped()),
+        )
+        task = asyncio.create_task(made.run())
+        await until(lambda: len(sealer.begun) >= 2 or task.done())
+        assert task.done() == (state is not State.HELD)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
