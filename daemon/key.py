@@ -156,6 +156,11 @@ class Key:
         digest = Digest.of(attributes)
         return await self._token.sign(digest, attributes, (signer.section.key, signer.key))
 
+    async def keep_alive(self) -> None:
+        """Let the token not idle out while something else stops sealing: some end such a session."""
+        with suppress(TransientError):  # `usable` says it when it matters
+            await self._token.ensure()
+
     async def usable(self) -> bool:
         """Return whether documents can be sealed now; raise or clear the alarms that say why."""
         now = self._clock()

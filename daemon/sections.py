@@ -225,6 +225,7 @@ class HsmSection:
     serial: str = ""
     sessions: int = later(1)
     timeout_seconds: float = above(0.0, 20.0, most=600.0)
+    keep_alive_seconds: float = above(0.0, 20.0, most=3600.0)
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""

@@ -340,6 +340,7 @@ class Service:
             Book(spool),
             padding=seal.padding,
             digest=seal.digest,
+            quiet_seconds=section.keep_alive_seconds,
             now=now,
         )
 

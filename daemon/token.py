@@ -199,6 +199,7 @@ class Token:
         *,
         padding: str = "pss",
         digest: str = "sha256",
+        quiet_seconds: float = QUIET_SECONDS,
         check: Callable[[TokenFacts, KeyFacts], None] = lambda _token, _key: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
@@ -207,10 +208,12 @@ class Token:
 
         *check* is called each time a key was found, before it is used: it raises
         PermanentError if this is not the key that the certificate belongs to.
+        After *quiet_seconds* without a signature the token is probed.
         *clock* is monotonic and measures pauses only; *now* is what gets written down.
         """
         self._device = device
         self._book = book
+        self._quiet_seconds = quiet_seconds
         self._padding = padding
         self._digest = digest
         self.check = check
@@ -248,7 +251,7 @@ class Token:
         """
         async with self._changing:
             if self.state.name == "ready":
-                if self._clock() - self._heard_at < QUIET_SECONDS:
+                if self._clock() - self._heard_at < self._quiet_seconds:
                     return
                 try:
                     await self._device.probe()

@@ -227,6 +227,7 @@ class Turns:
     async def may_seal(self) -> bool:
         """Return whether clock and key allow a seal now; raise or clear the alarms that say why."""
         if await self._gate.check():
+            await self._key.keep_alive()
             return False
         self._asked_at = time.monotonic()
         return await self._key.usable()

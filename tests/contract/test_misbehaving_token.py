@@ -360,3 +360,21 @@ def test_a_key_that_wants_the_pin_each_time_gets_it_within_the_same_budget(
         assert lines.count('"login-attempt"') == lines.count('"login-accepted"') == 3
 
     played(tmp_path, crooked, drawn, play, ready=False)
+
+
+def test_a_token_that_ends_idle_sessions_is_kept_awake(
+    tmp_path: Path, crooked: Misbehaving, drawn: dict[str, Path]
+) -> None:
+    """Probed after `keep_alive_seconds`, not before, and without another login."""
+
+    async def play(made: Bench) -> None:
+        before = made.crooked.calls()["C_GetSessionInfo"]
+        made.later(made.here.token._quiet_seconds - 1)
+        await made.here.key.keep_alive()
+        assert made.crooked.calls()["C_GetSessionInfo"] == before
+        made.later(2)
+        await made.here.key.keep_alive()
+        assert made.crooked.calls()["C_GetSessionInfo"] == before + 1
+        assert made.crooked.calls()["C_Login"] == 1
+
+    played(tmp_path, crooked, drawn, play)

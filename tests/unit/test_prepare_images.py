@@ -463,6 +463,7 @@ def test_every_image_of_a_tiff_is_a_page_in_its_place(tmp_path: Path) -> None:
         "compared": "pixels",
         "permissions": 1,
         "pdfa": "2b",
+        "evidence": (),
     }
 
 

@@ -58,12 +58,24 @@ class GoodKey:
     async def usable(self) -> bool:
         return True
 
+    async def keep_alive(self) -> None:
+        """The token is awake anyway."""
+
 
 class Unstamped:
     """In the stamper's place: nothing wants a time stamp."""
 
     async def due(self, _most: int, _busy: Any) -> list[Any]:
         return []
+
+
+class AwakeKey(GoodKey):
+    """A key that counts how often it was kept awake."""
+
+    awake = 0
+
+    async def keep_alive(self) -> None:
+        self.awake += 1
 
 
 class OpenGate:
@@ -310,5 +322,24 @@ def test_a_document_that_was_set_aside_meanwhile_ends_nothing(state: State) -> N
         assert task.done() == (state is not State.HELD)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_closed_clock_gate_does_not_let_the_token_fall_asleep() -> None:
+    """It may stay closed for days; some tokens end a session after half a minute."""
+
+    async def main() -> None:
+        key = AwakeKey()
+        made = turns.Turns(
+            cast("Any", Shelf([])),
+            cast("Any", SlowSealer()),
+            cast("Any", key),
+            Alarms(now),
+            cast("Any", ClosingGate(0)),
+            cast("Any", Unstamped()),
+        )
+        assert not await made.may_seal()
+        assert key.awake == 1
 
     asyncio.run(main())
