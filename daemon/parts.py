@@ -48,7 +48,14 @@ class Parts:
             return status.TokenState(state="starting", label=label)
         serial = keeper.facts.serial if keeper.facts else ""
         state = keeper.state
-        return status.TokenState(state=state.name, code=state.code, serial=serial, label=label)
+        return status.TokenState(
+            state=state.name,
+            code=state.code,
+            serial=serial,
+            label=label,
+            opened=keeper.opened,
+            latency=keeper.latency.now(),
+        )
 
     def certificate(self) -> status.CertificateState | None:
         """Return the facts of the seal certificate, once it was found."""

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from daemon import ledger
 from daemon.document import DeliveryState, Role, State, utc_text
+from daemon.latency import NOTHING_YET, Latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +53,10 @@ class TokenState:
     """Why it is not ready."""
     serial: str = ""
     label: str = ""
+    opened: int = 0
+    """How often it was opened since the start: once, and again after each trouble."""
+    latency: Latency = NOTHING_YET
+    """How long its good signatures took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from daemon.document import Digest
 from daemon.errors import PermanentError, PersonNeeded, TransientError
+from daemon.latency import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -214,6 +215,10 @@ class Token:
         self._device = device
         self._book = book
         self._quiet_seconds = quiet_seconds
+        self.latency = Histogram()
+        """How long good signatures took, the way to the token's process and back included."""
+        self.opened = 0
+        """How often the token was opened: once, and again after each trouble."""
         self._padding = padding
         self._digest = digest
         self.check = check
@@ -411,6 +416,7 @@ class Token:
         self._become(TokenState("ready"))
 
     async def _log_in(self) -> None:
+        self.opened += 1
         self.facts = await self._device.open()
         await self._present(self._device.login)
         self._logged_in = True
@@ -422,7 +428,10 @@ class Token:
         async def ask() -> bytes:
             return await self._device.sign(self._scheme_of(key), digest, data, *more)
 
-        return await (self._present(ask) if key and key.always_authenticate else ask())
+        begun = time.perf_counter()
+        signature = await (self._present(ask) if key and key.always_authenticate else ask())
+        self.latency.observe(time.perf_counter() - begun)
+        return signature
 
     async def _present(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Do what presents the PIN, between the two commits, and to its end.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from daemon.latency import BOUNDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -20,7 +22,20 @@ def text(snapshot: Snapshot) -> str:
     for name, kind, help_text, samples in _metrics(snapshot):
         lines += [f"# HELP scanseal_{name} {help_text}", f"# TYPE scanseal_{name} {kind}"]
         lines += [f"scanseal_{name}{_labels(labels)} {value:.15g}" for labels, value in samples]
+    lines += _signatures(snapshot)
     return "\n".join(lines) + "\n"
+
+
+def _signatures(s: Snapshot) -> Iterator[str]:
+    """Yield the histogram of the token's signatures."""
+    name, found = "scanseal_sign_seconds", s.token.latency
+    yield f"# HELP {name} How long the HSM took for a good signature."
+    yield f"# TYPE {name} histogram"
+    for bound, count in zip(BOUNDS, found.at_most, strict=True):
+        yield f'{name}_bucket{{le="{bound:g}"}} {count}'
+    yield f'{name}_bucket{{le="+Inf"}} {found.count}'
+    yield f"{name}_sum {found.seconds:.15g}"
+    yield f"{name}_count {found.count}"
 
 
 def _metrics(s: Snapshot) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
@@ -85,6 +100,7 @@ def _metrics(s: Snapshot) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
 
 def _token(s: Snapshot) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
     yield "token_ready", "gauge", "1 if the HSM can seal.", _one(s.token.state == "ready")
+    yield "token_opened_total", "counter", "Openings of the HSM.", _one(s.token.opened)
     if s.certificate is not None:
         yield (
             "certificate_not_after_seconds",

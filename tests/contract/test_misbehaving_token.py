@@ -10,6 +10,7 @@ import pytest
 
 from daemon.document import State
 from daemon.errors import TransientError
+from daemon.latency import BOUNDS
 from daemon.spool import Spool
 from tests.misbehaving import CODES, Misbehaving, compiled
 from tests.sealing import Sealing, sealing
@@ -376,5 +377,27 @@ def test_a_token_that_ends_idle_sessions_is_kept_awake(
         await made.here.key.keep_alive()
         assert made.crooked.calls()["C_GetSessionInfo"] == before + 1
         assert made.crooked.calls()["C_Login"] == 1
+
+    played(tmp_path, crooked, drawn, play)
+
+
+def test_a_slow_token_shows_in_the_histogram_and_trouble_in_the_counter(
+    tmp_path: Path, crooked: Misbehaving, drawn: dict[str, Path]
+) -> None:
+    """Two signatures of more than 300 ms; a crash is one more opening, and no signature."""
+
+    async def play(made: Bench) -> None:
+        token = made.here.token
+        before, opened = token.latency.now(), token.opened
+        made.crooked.does("C_Sign slow 300")
+        assert await made.tried(await made.claim()) == ""
+        after = token.latency.now()
+        assert after.count - before.count == 2
+        quick = BOUNDS.index(0.25)
+        assert after.at_most[quick] == before.at_most[quick]
+        assert after.seconds - before.seconds > 0.6
+        assert token.opened == opened
+        await made.fails_and_recovers("C_Sign crash")
+        assert token.opened == opened + 1
 
     played(tmp_path, crooked, drawn, play)

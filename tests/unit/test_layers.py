@@ -24,7 +24,7 @@ ROWS = (
     "formats",
     "findings",
     "document",
-    "counting slip",
+    "counting latency slip",
     "magic",
     "alarms",
     "lifecycle",
