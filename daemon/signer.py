@@ -53,10 +53,12 @@ class Signer:
         if self.section.trusted_list:
             self.listed = certificates.load_pem(Path(self.section.trusted_list))
         if others != self.others:
-            self.others, self.template, self.chain = others, None, None
+            self.others, self.chain = others, None
         if self.chain is None or self.chain.problems(now):
             # Of two that fit the other may be the valid one by now.
-            self.chain = chains.chain_of(self.certificate, others, now)
+            found = chains.chain_of(self.certificate, others, now)
+            if found != self.chain:
+                self.chain, self.template = found, None
         return self.chain
 
     async def problems(
@@ -82,17 +84,18 @@ class Signer:
         return problems
 
     async def make_template(self, seal: Seal, place: Path) -> None:
-        """Have the CMS template made, by a worker in *place*."""
+        """Have the CMS template made, by a worker in *place*: with the chain and nothing else."""
         scheme = certificates.scheme_for(
             self.certificate, rsa_padding=seal.padding, digest=seal.digest
         )
-        others = self.others
+        chain = self.chain
+        assert chain is not None  # whoever asked for problems has followed it
         worker = Worker("daemon.template", place=place, limits=LIMITS)
         try:
-            made = await fetch_template(worker, self.certificate, others, scheme)
+            made = await fetch_template(worker, self.certificate, chain.certificates[1:], scheme)
         finally:
             await worker.stop()
-        if others is self.others:
+        if chain is self.chain:
             self.template = made
 
 

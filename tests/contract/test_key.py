@@ -168,6 +168,21 @@ def test_a_chain_that_was_mended_counts_at_the_next_turn(
     run(tmp_path, seal_token, work)
 
 
+def test_nothing_but_the_chain_goes_into_the_seal(tmp_path: Path, seal_token: TokenFiles) -> None:
+    """Beside it in the file stand others, as while the CA changes: they say nothing about it."""
+
+    async def work(bench: Bench) -> None:
+        other = authority("Andere", START, None)
+        bench.install(other.der, *CHAIN)
+        assert await bench.again()
+        assert set(bench.key.template.chain) == set(CHAIN)
+        bench.install(*CHAIN, other.der)
+        assert await bench.key.usable()
+        assert set(bench.key.template.chain) == set(CHAIN)
+
+    run(tmp_path, seal_token, work)
+
+
 def test_a_renewed_ca_takes_over_when_the_old_one_ends(
     tmp_path: Path, seal_token: TokenFiles
 ) -> None:

@@ -17,6 +17,7 @@ from contrib.demo.token import TokenFiles, issue, make_token
 from daemon.certificate import load_pem
 from daemon.document import State
 from tests.contract.test_hsm import PIN, make_key
+from tests.court import docket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,9 @@ def issued(box: Box, key: str, *, days: int = 730) -> Certificates:
     """Ask for a certificate through the running service; return the CA's and the answer."""
     asked = box.command("hsm", "csr", "--subject", SUBJECT, "--key", key)
     public = x509.load_pem_x509_csr(asked.stdout.encode()).public_key()
-    return issue(public, organisation="Stadt", now=datetime.now(UTC), days=days)  # type: ignore[arg-type]
+    made = issue(public, organisation="Stadt", now=datetime.now(UTC), days=days)  # type: ignore[arg-type]
+    docket.trust(made[0].public_bytes(Encoding.DER))
+    return made
 
 
 def serial(certificate: x509.Certificate) -> int:

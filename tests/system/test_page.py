@@ -525,7 +525,11 @@ def test_metrics_are_what_the_snapshot_says(site: Site) -> None:
     assert "scanseal_token_ready 1" in lines
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
-    assert {re.split(r"[{ ]", line)[0] for line in lines if line[0] != "#"} <= set(names)
+    histogram = {f"scanseal_sign_seconds_{part}" for part in ("bucket", "sum", "count")}
+    samples = {re.split(r"[{ ]", line)[0] for line in lines if line[0] != "#"}
+    assert histogram < samples
+    assert samples - histogram <= set(names)
+    assert 'scanseal_sign_seconds_bucket{le="+Inf"} 0' in lines
 
 
 def test_the_status_is_there_as_json(site: Site) -> None:
