@@ -9,8 +9,8 @@ from daemon.spool import Spool, SpoolThread
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from daemon.pin import Outcome
     from daemon.records.logins import LoginRecord
-    from daemon.token import Outcome
 
 
 class Book:

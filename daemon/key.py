@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from daemon.token import Token
 
 
+SESSIONS = "hsm-sessions"
 EXPIRING: Final = "certificate-expiring"
 DAYS: Final = (7, 30, 90)
 """So many days before the certificate, or one above it, expires an alarm is raised, or renewed."""
@@ -235,6 +236,11 @@ class Key:
     def _warn(self, signer: Signer, now: datetime) -> None:
         """Tell in time what will stop sealing, or will no longer be recommended."""
         instance = self._config.hsm.token
+        if missing := self._token.missing_sessions:
+            sessions = self._config.hsm.sessions
+            self._alarms.raise_(SESSIONS, instance, f"{sessions - missing}/{sessions}")
+        else:
+            self._alarms.clear(SESSIONS, instance)
         assert signer.chain is not None
         not_after = signer.chain.not_after
         left = (not_after - now).days

@@ -223,7 +223,7 @@ class HsmSection:
     certificate: str = ""
     trusted_list: str = ""
     serial: str = ""
-    sessions: int = later(1)
+    sessions: int = above(0, 1, most=8)
     timeout_seconds: float = above(0.0, 20.0, most=600.0)
     keep_alive_seconds: float = above(0.0, 20.0, most=3600.0)
 

@@ -333,11 +333,15 @@ class Service:
             serial=section.serial,
             timeout_seconds=section.timeout_seconds,
         )
-        worker = hsm.hsm_worker(self._config.state_dir / "work", self._vendor)
+        place = self._config.state_dir / "work"
+        first, *others = (
+            hsm.Hsm(hsm.hsm_worker(place, self._vendor), settings) for _ in range(section.sessions)
+        )
         seal = self._config.seal
         return Token(
-            hsm.Hsm(worker, settings),
+            first,
             Book(spool),
+            others=others,
             padding=seal.padding,
             digest=seal.digest,
             quiet_seconds=section.keep_alive_seconds,

@@ -1,15 +1,15 @@
-"""Keeps the token usable, and never presents a PIN more often than allowed (I6).
+"""Keeps the token usable: opened, logged in, its key found, and again after trouble.
 
     starting ──ensure──▶ ready ──a failed signature, a failed probe──▶ unavailable
                            ▲                                              │
                            └──────── again, at most every 30 s ───────────┘
     needs-person: looked at again as often, but no PIN is presented unless the
-    rule says so; `permit` lets one more try happen.
+    rule says so (`pin.py`); `permit` lets one more try happen.
 
-One login is: commit the attempt, have the ledger files fsynced, C_Login, commit
-the answer. Killed in between, the next start finds an attempt without an answer
-and counts it: a card locks after three, and nobody knows whether it saw this one.
-The record is kept per serial number, outlives restarts, and holds no PIN.
+A login belongs to a process, so each session is a process of its own. The first
+one decides: only after its login was accepted and its key is the right one do the
+others log in. One that cannot is left out; trouble in one is trouble of the token,
+and all begin anew.
 
 A document has no part in any of this. Whatever goes wrong here leaves as
 TransientError, also what only a person can mend: the document waits.
@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 from daemon.document import Digest
 from daemon.errors import PermanentError, PersonNeeded, TransientError
 from daemon.latency import Histogram
+from daemon.pin import PERMITTABLE, Pin, book_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from daemon.hsm import KeyFacts, TokenFacts
-    from daemon.records.logins import LoginRecord
+    from daemon.pin import LoginBook
 
 Outcome = Literal["accepted", "rejected", "failed"]
 
@@ -43,55 +44,12 @@ PAUSE_SECONDS: Final = 30.0
 MOST_DOUBLINGS: Final = 5
 QUIET_SECONDS: Final = 20.0
 """After so long without a signature the token is probed: some end an idle session after 30 s."""
-OUTCOMES: Final[Mapping[str, Outcome]] = {
-    "pin-rejected": "rejected",
-    "pin-expired": "rejected",
-    "pin-locked": "rejected",
-    "pin-not-set": "failed",
-    "pin-file-missing": "failed",
-    "pin-file-open": "failed",
-    "pin-file-unusable": "failed",
-    "not-logged-in": "failed",
-    "mechanism-missing": "failed",
-    "hsm-refused": "failed",
-    "hsm-error": "failed",
-    "token-missing": "failed",
-    "worker-unavailable": "failed",
-}
-"""What is known of an attempt that ended so. All else may have been counted and stays open."""
 STILL_LOGGED_IN: Final = frozenset(
     {"key-missing", "key-ambiguous", "key-unusable", "mechanism-missing", "hsm-refused"}
 )
 """Trouble that a new login would not mend, so none is spent on it."""
 OF_A_REQUEST: Final = frozenset({"certificate-mismatch", "certificate-there", "token-read-only"})
 """What a person's request can run into, and says nothing of the sealing."""
-PERMITTABLE: Final = frozenset(
-    {"pin-rejected", "pin-expired", "pin-final-try", "pin-attempts-unresolved"}
-)
-
-
-class LoginBook(Protocol):
-    """The part of the spool that remembers logins; each method is one transaction."""
-
-    async def login_record(self, serial: str) -> LoginRecord:
-        """Return what is known; a serial never seen is a record with nothing in it."""
-
-    async def login_attempted(self, serial: str, now: datetime) -> None:
-        """Commit that an attempt begins; it uses up a permission."""
-
-    async def login_answered(self, serial: str, outcome: Outcome, code: str, now: datetime) -> None:
-        """Commit what became of the attempt.
-
-        `accepted` and `rejected` close it and all before it: the token has spoken.
-        `failed` takes back this one only: it did not reach the PIN, which says
-        nothing of an earlier attempt, nor takes an earlier rejection back.
-        """
-
-    async def permit_login(self, serial: str, person: str, now: datetime) -> None:
-        """Commit that a person asked for one more try."""
-
-    async def export_ledger(self) -> None:
-        """Return once every committed ledger line is in the files and fsynced."""
 
 
 class KeyDevice(Protocol):
@@ -140,51 +98,15 @@ class TokenState:
     detail: str = ""
 
 
-def may_login(record: LoginRecord, facts: TokenFacts) -> str | None:
-    """Return None if the PIN may be presented now, else the code that says why not.
+@dataclass(slots=True)
+class _Session:
+    """A process that is logged in."""
 
-    A person's permission covers everything but a locked PIN, which no try can open.
-
-    Flags without a rejection of ours mean that somebody else mistyped, or that our
-    records are gone. COUNT_LOW alone: allowed. Ours is most likely the right PIN,
-    which clears the flag, and if not, at least one try is left after it: this is not
-    the last one. FINAL_TRY: not allowed. If ours is wrong the card is dead, and of
-    that a machine in a cupboard does not decide; a person can look at the PIN first.
-
-    One attempt without an answer (a power cut, a hung library) allows one more only
-    while the token shows no wrong try at all; else it may have been that one.
-    """
-    if facts.pin_locked:
-        return "pin-locked"
-    if record.permitted:
-        return None
-    if record.rejected:
-        return "pin-rejected"
-    if facts.pin_final_try:
-        return "pin-final-try"
-    if record.unresolved > 1 or (record.unresolved and facts.pin_count_low):
-        return "pin-attempts-unresolved"
-    return None
-
-
-def book_key(facts: TokenFacts) -> str:
-    """Return under which name the record is kept: some tokens tell no serial number."""
-    return facts.serial or f"label:{facts.label}"
-
-
-def _why(code: str, record: LoginRecord, facts: TokenFacts) -> str:
-    """Say what a person has to know before asking for another try: what the token shows now."""
-    shown = "no wrong PIN since the last good one"
-    if facts.pin_locked:
-        shown = "that the PIN is locked"
-    elif facts.pin_final_try:
-        shown = "that the next wrong PIN locks it"
-    elif facts.pin_count_low:
-        shown = "that a wrong PIN was tried"
-    known = f"{record.unresolved} tries without an answer"
-    if code == "pin-rejected":
-        known = "the PIN was rejected"
-    return f"{known}; the token {book_key(facts)} shows {shown}"
+    device: KeyDevice
+    heard_at: float
+    """When it last answered: some end a session that idles."""
+    busy: int = 0
+    """Requests that it has not answered."""
 
 
 T = TypeVar("T")
@@ -198,6 +120,7 @@ class Token:
         device: KeyDevice,
         book: LoginBook,
         *,
+        others: Sequence[KeyDevice] = (),
         padding: str = "pss",
         digest: str = "sha256",
         quiet_seconds: float = QUIET_SECONDS,
@@ -205,7 +128,7 @@ class Token:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take over *device*.
+        """Take over *device*, and *others* that sign beside it.
 
         *check* is called each time a key was found, before it is used: it raises
         PermanentError if this is not the key that the certificate belongs to.
@@ -213,7 +136,9 @@ class Token:
         *clock* is monotonic and measures pauses only; *now* is what gets written down.
         """
         self._device = device
-        self._book = book
+        self._others = tuple(others)
+        self._sessions: list[_Session] = []
+        self._pin = Pin(book, now)
         self._quiet_seconds = quiet_seconds
         self.latency = Histogram()
         """How long good signatures took, the way to the token's process and back included."""
@@ -222,21 +147,22 @@ class Token:
         self._padding = padding
         self._digest = digest
         self.check = check
-        self._now = now
         self._clock = clock
         self.state = TokenState("starting")
         self.facts: TokenFacts | None = None
         self.key: KeyFacts | None = None
         self._logged_in = False
         self._changing = asyncio.Lock()
-        self._presenting = asyncio.Lock()
         self._life = 0
         """Counts the processes that were given up: trouble of an old one is no news."""
-        self._logins = 0
-        """Logins since the last good signature: the more, the longer the pause."""
         self._tried_at: float | None = None
         """When the last try to get ready began; None if the next may begin at once."""
-        self._heard_at = clock()
+
+    @property
+    def missing_sessions(self) -> int:
+        """How many sessions could not be opened while the first one signs."""
+        ready = self.state.name == "ready"
+        return 1 + len(self._others) - len(self._sessions) if ready else 0
 
     @property
     def scheme(self) -> str:
@@ -256,16 +182,20 @@ class Token:
         """
         async with self._changing:
             if self.state.name == "ready":
-                if self._clock() - self._heard_at < self._quiet_seconds:
-                    return
                 try:
-                    await self._device.probe()
+                    await self._probe()
                 except (TransientError, PermanentError) as exc:
                     await self._lost(exc)
                 else:
-                    self._heard_at = self._clock()
                     return
             await self._recover()
+
+    async def _probe(self) -> None:
+        """Ask each session that was quiet whether it is still there."""
+        for session in self._sessions:
+            if not session.busy and self._clock() - session.heard_at >= self._quiet_seconds:
+                await session.device.probe()
+                session.heard_at = self._clock()
 
     async def sign(
         self, digest: Digest, data: bytes, by: tuple[str, KeyFacts] | None = None
@@ -292,8 +222,7 @@ class Token:
                     continue
                 raise TransientError(exc.code, exc.args[0]) from exc
             break
-        self._logins = 0
-        self._heard_at = self._clock()
+        self._pin.tries = 0
         return signature
 
     async def sign_once(
@@ -332,9 +261,8 @@ class Token:
             await self._on_request(work)
             if self.state.name != "ready":
                 # It may be the one that was missing: what is on the token is looked at anew.
-                self._logged_in, self._tried_at = False, None
-                self._life += 1
-                await self._device.close()
+                self._tried_at = None
+                await self._give_up()
 
     async def _on_request(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -368,7 +296,8 @@ class Token:
     ) -> None:
         """Sign with the key of that label from now on; *switch* is called in the same moment."""
         async with self._changing:
-            self._device.use(label, serial)
+            for device in (self._device, *self._others):
+                device.use(label, serial)
             self.facts, self.key = facts, key
             switch()
             if self.state.name != "ready":
@@ -386,19 +315,17 @@ class Token:
                 raise PersonNeeded(
                     "login-not-waiting", f"the token is {state.name} {state.code}".rstrip()
                 )
-            await self._book.permit_login(book_key(self.facts), person, self._now())
+            await self._pin.permit(self.facts, person)
             self._tried_at = None
 
     async def close(self) -> None:
-        """End the process; waits for an answer that was asked for."""
+        """End the processes; waits for answers that were asked for."""
         async with self._changing:
-            self._logged_in = False
-            self._life += 1
             self.state = TokenState("starting")
-            await self._device.close()
+            await self._give_up()
 
     async def _recover(self) -> None:
-        doublings = min(max(self._logins - 1, 0), MOST_DOUBLINGS)
+        doublings = min(max(self._pin.tries - 1, 0), MOST_DOUBLINGS)
         now, pause = self._clock(), PAUSE_SECONDS * 2**doublings
         if self._tried_at is not None and now < self._tried_at + pause:
             raise TransientError(self.state.code or "not-logged-in", self.state.detail)
@@ -409,10 +336,10 @@ class Token:
             self.key = await self._device.find_key()
             if self.facts is not None:
                 self.check(self.facts, self.key)
+            await self._join()
         except (TransientError, PermanentError) as exc:
             await self._lost(exc)
             raise TransientError(exc.code, exc.args[0]) from exc
-        self._heard_at = self._clock()
         self._become(TokenState("ready"))
 
     async def _log_in(self) -> None:
@@ -421,63 +348,67 @@ class Token:
         await self._present(self._device.login)
         self._logged_in = True
 
+    async def _join(self) -> None:
+        """Let the other sessions log in, with the PIN that was accepted a moment ago.
+
+        What a token does not give (many allow a single session) is done without. What
+        only a person can mend goes up: a PIN that is wrong now is tried no more.
+        """
+        self._sessions = [_Session(self._device, self._clock())]
+        tries = self._pin.tries
+        for device in self._others:
+            try:
+                await self._log_in_beside(device)
+            except TransientError as exc:
+                log.warning("token a further session is missing: %s: %s", exc.code, exc.args[0])
+                await device.close()
+            else:
+                self._sessions.append(_Session(device, self._clock()))
+        self._pin.tries = tries  # it was right: no reason for a longer pause
+
+    async def _log_in_beside(self, device: KeyDevice) -> None:
+        facts = await device.open()
+        if self.facts is None or book_key(facts) != book_key(self.facts):
+            raise TransientError("token-missing", "a further session finds another token")
+        await self._pin.present(facts, device.login)
+        await device.find_key()
+
+    async def _present(self, ask: Callable[[], Awaitable[T]]) -> T:
+        assert self.facts is not None
+        return await self._pin.present(self.facts, ask)
+
     async def _sign(self, digest: Digest, data: bytes, by: tuple[str, KeyFacts] | None) -> bytes:
         label, key = by if by is not None else ("", self.key)
         more = (label,) if label else ()
 
+        session = min(self._sessions, key=lambda one: one.busy)
+
         async def ask() -> bytes:
-            return await self._device.sign(self._scheme_of(key), digest, data, *more)
+            return await session.device.sign(self._scheme_of(key), digest, data, *more)
 
         begun = time.perf_counter()
-        signature = await (self._present(ask) if key and key.always_authenticate else ask())
+        session.busy += 1
+        try:
+            signature = await (self._present(ask) if key and key.always_authenticate else ask())
+        finally:
+            session.busy -= 1
+        session.heard_at = self._clock()
         self.latency.observe(time.perf_counter() - begun)
         return signature
 
-    async def _present(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Do what presents the PIN, between the two commits, and to its end.
-
-        Also when cancelled: a stop of the service in the middle would leave an
-        attempt without an answer, and the second one needs a person.
-        """
-        asked = asyncio.ensure_future(self._accounted(ask))
-        try:
-            return await asyncio.shield(asked)
-        except asyncio.CancelledError:
-            await asyncio.wait({asked})
-            if not asked.cancelled():
-                asked.exception()  # it has been written down; nobody is left to hear it
-            raise
-
-    async def _accounted(self, ask: Callable[[], Awaitable[T]]) -> T:
-        async with self._presenting:
-            assert self.facts is not None
-            serial = book_key(self.facts)
-            record = await self._book.login_record(serial)
-            code = may_login(record, self.facts)
-            if code is not None:
-                raise PermanentError(code, _why(code, record, self.facts))
-            await self._book.login_attempted(serial, self._now())
-            await self._book.export_ledger()
-            self._logins += 1
-            try:
-                answer = await ask()
-            except (TransientError, PermanentError) as exc:
-                outcome = OUTCOMES.get(exc.code)
-                if outcome is not None:
-                    await self._book.login_answered(serial, outcome, exc.code, self._now())
-                raise
-            await self._book.login_answered(serial, "accepted", "", self._now())
-            return answer
-
     async def _lost(self, exc: TransientError | PermanentError) -> None:
-        """Say what is wrong, and give the process up unless its login is still good."""
+        """Say what is wrong, and give the processes up unless their login is still good."""
         if exc.code not in STILL_LOGGED_IN:
-            self._logged_in = False
-            self._life += 1
-            await self._device.close()
+            await self._give_up()
         name: Literal["needs-person", "unavailable"]
         name = "needs-person" if isinstance(exc, PermanentError) else "unavailable"
         self._become(TokenState(name, exc.code, exc.args[0]))
+
+    async def _give_up(self) -> None:
+        self._logged_in = False
+        self._life += 1
+        self._sessions = []
+        await asyncio.gather(*(device.close() for device in (self._device, *self._others)))
 
     def _become(self, state: TokenState) -> None:
         if (state.name, state.code) != (self.state.name, self.state.code):

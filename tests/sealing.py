@@ -85,6 +85,7 @@ async def sealing(
     more: str = "",
     operator: str = "K 17",
     seal: str = "",
+    sessions: int = 1,
     timeout_seconds: float = 20.0,
     authority: Authority | None = None,
     proofs: Callable[[], Store | None] = lambda: None,
@@ -109,6 +110,7 @@ async def sealing(
         .replace("\n[hsm]\n", f"{profile}\n[hsm]\n")
         .replace('"K 17"', f'"{operator}"')
         .replace("[seal]\n", f"[seal]\n{seal}\n")
+        .replace("[hsm]\n", f"[hsm]\nsessions = {sessions}\n")
     )
     (root / "scanseal.toml").write_text(text)
     loaded = config.load(root / "scanseal.toml")
@@ -124,9 +126,14 @@ async def sealing(
         pin=files.pin,
         timeout_seconds=timeout_seconds,
     )
+    first, *others = (
+        hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings)
+        for _ in range(loaded.hsm.sessions)
+    )
     token = Token(
-        hsm.Hsm(hsm.hsm_worker(loaded.work_out, environment), settings),
+        first,
         Book(spool),
+        others=others,
         padding=loaded.seal.padding,
         digest=loaded.seal.digest,
     )

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
     from daemon.hsm import KeyFacts
-    from daemon.token import Outcome
+    from daemon.pin import Outcome
 
 DATA = b"signed attributes"
 DIGEST = Digest.of(DATA)

@@ -401,3 +401,54 @@ def test_a_slow_token_shows_in_the_histogram_and_trouble_in_the_counter(
         assert token.opened == opened + 1
 
     played(tmp_path, crooked, drawn, play)
+
+
+def test_two_sessions_sign_at_the_same_time_and_hang_and_recover_together(
+    tmp_path: Path, crooked: Misbehaving, drawn: dict[str, Path]
+) -> None:
+    """Both are inside C_Sign before either has answered; what hangs in both is ended, and goes on."""
+
+    async def play(made: Bench) -> None:
+        first, second = await made.claim(), await made.claim()
+        crooked.does("C_Sign hang")
+        tries = [asyncio.create_task(made.tried(one)) for one in (first, second)]
+        while crooked.calls()["C_Sign"] < 2:
+            assert not any(one.done() for one in tries)
+            await asyncio.sleep(0.01)
+        assert await asyncio.gather(*tries) == ["hsm-died"] * 2
+        crooked.does()
+        made.later()
+        for one in (first, second):
+            assert await made.tried(await made.unharmed(one)) == ""
+        assert crooked.calls()["C_Login"] == 4  # each session once, and once again
+
+    async def main() -> None:
+        files = crooked.files
+        async with sealing(tmp_path, files, timeout_seconds=2.0, sessions=2) as here:
+            await play(Bench(here, crooked, drawn["foto.jpg"]))
+
+    asyncio.run(main())
+
+
+def test_a_token_with_one_session_only_seals_and_says_that_two_were_wanted(
+    tmp_path: Path, crooked: Misbehaving, drawn: dict[str, Path]
+) -> None:
+    """An alarm, which goes when the token is opened again and gives both."""
+
+    async def play(made: Bench) -> None:
+        crooked.does("token single")
+        assert await made.tried(await made.claim()) == ""
+        alarms = {one.code: one.detail for one in made.here.alarms.now()}
+        assert alarms["hsm-sessions"] == "1/2"
+        crooked.does("C_Sign ckr 0x30")
+        assert await made.tried(await made.claim()) == "hsm-error"
+        crooked.does()
+        made.later()
+        assert await made.here.key.usable()
+        assert "hsm-sessions" not in {one.code for one in made.here.alarms.now()}
+
+    async def main() -> None:
+        async with sealing(tmp_path, crooked.files, timeout_seconds=2.0, sessions=2) as here:
+            await play(Bench(here, crooked, drawn["foto.jpg"]))
+
+    asyncio.run(main())

@@ -11,6 +11,7 @@
  *   C_Sign slow 300          takes so many milliseconds more
  *   C_Sign flip              one bit of the signature is another one
  *   token gone               unplugged; sessions are dead also after it is back
+ *   token single             has one session for all processes together
  *   token logged-out         it has ended the login
  *   pin locks                after three wrong PINs, with the flags; counted in <control>.wrong
  *   key asks PINFILE         CKA_ALWAYS_AUTHENTICATE: the PIN is wanted for each signature
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -198,6 +200,23 @@ static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     return answer;
 }
 
+/* Whether no other process has the token's session; it is let go with the process. */
+static int only_one(void)
+{
+    static int held = -1;
+    char path[LONGEST];
+    if (held >= 0)
+        return 1;
+    beside(path, "single");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB)) {
+        close(fd);
+        return 0;
+    }
+    held = fd;
+    return 1;
+}
+
 static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify,
                           CK_SESSION_HANDLE *session)
 {
@@ -207,6 +226,8 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK
     if (session_dead)
         return CKR_DEVICE_ERROR;
     heard_ms = now_ms();
+    if (said("token single", NULL, NULL) && !only_one())
+        return CKR_SESSION_COUNT;
     return real->C_OpenSession(slot, flags, application, notify, session);
 }
 

@@ -243,7 +243,6 @@ def test_the_keys_that_are_not_built_are_these() -> None:
         "[profile.post] retain_days",
         "[profile.post] paper_days",
         "[profile.post] sample_percent",
-        "[hsm] sessions",
         "[seal] permissions",
     }
 
@@ -256,6 +255,8 @@ def test_the_keys_that_are_not_built_are_these() -> None:
         ("[box]", 'language = "fr"', "language: must be de or en (got 'fr')"),
         ("[box]", 'timezone = "Berlin"', "timezone: is not known here (got 'Berlin')"),
         ("[box]", "min_free_mb = -1", "min_free_mb: must be greater than -1 (got -1)"),
+        ("[hsm]", "sessions = 0", "sessions: must be greater than 0 (got 0)"),
+        ("[hsm]", "sessions = 9", "sessions: must be at most 8 (got 9)"),
         ("[box]", "min_free_mb = true", "min_free_mb: must be a whole number (got True)"),
         ("[box]", "min_free_mb = 1.5", "min_free_mb: must be a whole number (got 1.5)"),
         ("[box]", 'clock = "rtc"', "clock: must be ntp-or-rtc or host (got 'rtc')"),

@@ -87,6 +87,7 @@ ROWS = (
     "auditreport",
     "cryptoki",
     "hsm inventory",
+    "pin",
     "tokenlist",
     "notary revocation template",
     # the key, and the stage that seals

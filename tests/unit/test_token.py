@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from daemon.document import Digest
 from daemon.errors import PermanentError, PersonNeeded, TransientError
 from daemon.hsm import KeyFacts, TokenFacts
+from daemon.pin import Outcome, may_login
 from daemon.records.logins import LoginRecord
-from daemon.token import PAUSE_SECONDS, QUIET_SECONDS, Outcome, Token, may_login
+from daemon.token import PAUSE_SECONDS, QUIET_SECONDS, Token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -84,6 +85,8 @@ class Device:
     before_sign: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Each is awaited once, in the middle of such a call."""
     presented: int = 0
+    signed: int = 0
+    other_token: bool = False
     is_open: bool = False
     logged_in: bool = False
 
@@ -99,7 +102,8 @@ class Device:
         self.is_open = self.logged_in = False
         self._asked("open")
         self.is_open = True
-        return self.card.facts()
+        facts = self.card.facts()
+        return replace(facts, serial="4711") if self.other_token else facts
 
     async def login(self) -> None:
         self._asked("login")
@@ -145,6 +149,7 @@ class Device:
         self._must_be_logged_in()
         if self.key.always_authenticate:
             self._present()
+        self.signed += 1
         return f"{scheme} {digest} {data!r}".encode()
 
     def _must_be_logged_in(self) -> None:
@@ -210,17 +215,20 @@ class Bench:
         self.log: list[str] = []
         self.card = device.pop("card", None) or Card()
         self.book = Book(self.log)
-        self.device = Device(self.card, self.log, **device)
+        count = device.pop("sessions", 1)
+        self.device, *self.others = (Device(self.card, self.log, **device) for _ in range(count))
         self.time = 1000.0
         self.check: Callable[[TokenFacts, KeyFacts], None] = lambda _token, _key: None
         self.token = self.restarted()
 
     def restarted(self) -> Token:
         """Return what the next start of the service has: the same book, card and PIN file."""
-        self.device.is_open = self.device.logged_in = False
+        for device in (self.device, *self.others):
+            device.is_open = device.logged_in = False
         self.token = Token(
             self.device,
             self.book,
+            others=self.others,
             check=self._checked,
             now=lambda: NOW,
             clock=lambda: self.time,
@@ -1056,5 +1064,131 @@ def test_a_key_that_cannot_be_asked_for_leaves_the_token_ready() -> None:
             await bench.token.sign_once("next", unusable)
         assert bench.token.state.name == "ready"
         assert "close" not in bench.log[-1:]
+
+    run(work())
+
+
+# -- several sessions ----------------------------------------------------------------
+
+
+LOGIN = ["open", "attempted", "exported", "login", "accepted"]
+
+
+def test_each_session_logs_in_for_itself_after_the_first_one() -> None:
+    """Each presents the PIN, so each is written down; the key is looked at before the next."""
+
+    async def work() -> None:
+        bench = Bench(sessions=3)
+        assert await bench.code() == ""
+        assert bench.log == [*LOGIN, "key"] * 3
+        assert bench.token.missing_sessions == 0
+        bench.log.clear()
+        assert await bench.code() == ""
+        assert bench.log == []
+
+    run(work())
+
+
+def test_i6_a_wrong_pin_is_presented_by_one_session_only() -> None:
+    """And if it became wrong between two of them, by no third one."""
+
+    async def work() -> None:
+        bench = Bench(sessions=3, pin="wrong")
+        assert await bench.code() == "pin-rejected"
+        assert await bench.code(3600) == "pin-rejected"
+        assert [bench.device.presented, *(one.presented for one in bench.others)] == [1, 0, 0]
+
+        bench = Bench(sessions=3)
+        bench.others[0].pin = "wrong"
+        assert await bench.code() == "pin-rejected"
+        assert await bench.code(3600) == "pin-rejected"
+        assert [bench.device.presented, *(one.presented for one in bench.others)] == [1, 1, 0]
+
+    run(work())
+
+
+def test_a_session_that_the_token_does_not_give_is_done_without() -> None:
+    """It is counted, and asked for again when the token is opened again."""
+
+    async def work() -> None:
+        bench = Bench(sessions=2)
+        bench.others[0].trouble["open"] = [TransientError("hsm-error", "CKR_SESSION_COUNT")]
+        assert await bench.code() == ""
+        assert bench.token.missing_sessions == 1
+        assert await bench.token.sign(DIGEST, DATA)
+        assert bench.log[-2:] == ["close", "sign"]
+        bench.device.trouble["sign"] = [TransientError("hsm-died", "sign")]
+        with pytest.raises(TransientError, match="sign"):
+            await bench.token.sign(DIGEST, DATA)
+        assert bench.token.missing_sessions == 0  # nothing signs: that is another alarm
+        assert await bench.code(PAUSE_SECONDS) == ""
+        assert bench.token.missing_sessions == 0
+        assert bench.token.opened == 2
+
+    run(work())
+
+
+def test_i6_no_session_presents_the_pin_to_another_token_of_the_same_label() -> None:
+    """It may be a card with another PIN."""
+
+    async def work() -> None:
+        bench = Bench(sessions=2)
+        bench.others[0].other_token = True
+        assert await bench.code() == ""
+        assert bench.others[0].presented == 0
+        assert bench.token.missing_sessions == 1
+
+    run(work())
+
+
+def test_trouble_in_one_session_is_trouble_of_the_token() -> None:
+    """All of them begin anew; that several log in makes the pause no longer."""
+
+    async def work() -> None:
+        bench = Bench(sessions=4)
+        assert await bench.code() == ""
+        for opened in (2, 3, 4):
+            bench.others[0].trouble["probe"] = [TransientError("hsm-died", "probe")]
+            bench.log.clear()
+            assert await bench.code(QUIET_SECONDS) == "hsm-died"
+            assert bench.log == ["probe", "probe", *["close"] * 4]
+            assert await bench.code(PAUSE_SECONDS - QUIET_SECONDS - 1) == "hsm-died"
+            assert await bench.code(1) == ""
+            assert bench.log[6:] == [*LOGIN, "key"] * 4
+            assert bench.token.opened == opened
+            await bench.token.sign(DIGEST, DATA)
+
+    run(work())
+
+
+def test_the_session_with_the_least_to_do_signs_and_no_other_idles_out() -> None:
+    """A session that nobody needs is probed as if the others had not answered."""
+
+    async def work() -> None:
+        bench = Bench(sessions=2)
+        assert await bench.code() == ""
+        go_on = asyncio.Event()
+
+        async def wait() -> None:
+            await go_on.wait()
+
+        bench.device.before_sign.append(wait)
+        slow = asyncio.create_task(bench.token.sign(DIGEST, DATA))
+        while bench.device.before_sign:
+            await asyncio.sleep(0)
+        quick = await bench.token.sign(DIGEST, DATA)
+        assert not slow.done()
+        assert (bench.device.signed, bench.others[0].signed) == (0, 1)
+        bench.log.clear()
+        bench.time += QUIET_SECONDS
+        await bench.token.ensure()  # the first one is at work, and not asked in between
+        assert bench.log == ["probe"]
+        go_on.set()
+        assert await slow == quick
+        for _ in range(5):
+            bench.time += QUIET_SECONDS / 2
+            await bench.token.sign(DIGEST, DATA)
+        assert bench.log.count("probe") == 3
+        assert bench.others[0].logged_in
 
     run(work())
