@@ -78,12 +78,14 @@ class Docket:
         place = self._place / f"{len(self.exhibits)}"
         place.mkdir()
         _keep(file, place / "sealed.pdf")
-        trusted = [self._trusted[one] for one in _certificates(file, gap) if one in self._trusted]
-        (place / "root.pem").write_bytes(trusted[0] if trusted else root.read_bytes())
+        (place / "root.pem").write_bytes(self._root(_seal_of(file, gap), root))
         frozen = (place / "manifest.json", place / "manifest.p7s")
         for path in frozen:
             if file.with_name(path.name).is_file():
                 _keep(file.with_name(path.name), path)
+        if frozen[1].exists():
+            # It may be another one: the key was changed between the two seals.
+            (place / "manifest.pem").write_bytes(self._root(frozen[1].read_bytes(), root))
         self.exhibits.append(
             Exhibit(
                 place / "sealed.pdf",
@@ -93,6 +95,11 @@ class Docket:
                 frozen if all(path.exists() for path in frozen) else None,
             )
         )
+
+    def _root(self, made: bytes, root: Path) -> bytes:
+        """Return the root for a CMS: one that a test trusts besides, or that of its token."""
+        trusted = [self._trusted[one] for one in _certificates(made) if one in self._trusted]
+        return trusted[0] if trusted else root.read_bytes()
 
     def judged(self) -> list[str]:
         """Return what there is to say against all of them, by file and test."""
@@ -157,13 +164,14 @@ def _openssl(exhibit: Exhibit) -> list[str]:
     place = exhibit.file.parent
     before, seal, behind = _split(exhibit)
     (place / "covered").write_bytes(before + behind)
-    asked = {"the file's CMS": (seal, place / "covered")}
+    asked = {"the file's CMS": (seal, place / "covered", exhibit.root)}
     if exhibit.manifest:
         manifest, detached = exhibit.manifest
-        asked["the manifest's CMS"] = (detached.read_bytes(), manifest)
+        root = place / "manifest.pem"
+        asked["the manifest's CMS"] = (detached.read_bytes(), manifest, root)
     found = []
-    for what, (made, content) in asked.items():
-        if said := opinions.openssl(made, content, exhibit.root, place):
+    for what, (made, content, root) in asked.items():
+        if said := opinions.openssl(made, content, root, place):
             found.append(f"openssl on {what}: {said}")
     (place / "covered").unlink()
     return found
@@ -177,10 +185,14 @@ def _split(exhibit: Exhibit) -> tuple[bytes, bytes, bytes]:
     return data[:start], cms.ContentInfo.load(gap).dump(), data[end:]
 
 
-def _certificates(file: Path, gap: tuple[int, int]) -> list[bytes]:
+def _seal_of(file: Path, gap: tuple[int, int]) -> bytes:
     with file.open("rb") as stream:
         stream.seek(gap[0] + 1)
-        seal = cms.ContentInfo.load(bytes.fromhex(stream.read(gap[1] - gap[0] - 2).decode()))
+        return bytes.fromhex(stream.read(gap[1] - gap[0] - 2).decode())
+
+
+def _certificates(made: bytes) -> list[bytes]:
+    seal = cms.ContentInfo.load(made)
     return [one.chosen.dump() for one in seal["content"]["certificates"]]
 
 
