@@ -261,10 +261,9 @@ class Sealer:
         ready = await self._ready(document, tasks, place, note, twin)
         prepared = ready.prepared
         hole = gap.Gap(prepared.gap_start, prepared.gap_end, prepared.size)
-        xml = transfernote.as_xml(ready.note)
-        found, (made, seal) = await _both(
+        found, (made, seal, xml) = await _both(
             tasks.compare(ready.note, ready.code),
-            self._signed(document, key, template, place, hole, xml),
+            self._signed(document, key, template, place, hole, ready.note),
         )
         # What the worker's parser found in the file is what was hashed here, and signed.
         gap.agree(made, hole, found.byte_range, found.contents)
@@ -291,16 +290,17 @@ class Sealer:
         template: cms.Template,
         place: Workplace,
         hole: gap.Gap,
-        xml: bytes,
-    ) -> tuple[gap.Seen, bytes]:
-        """Return what was prepared, as it was hashed, and its CMS."""
-        made = await asyncio.to_thread(place.look_at_output, hole, template.digest)
+        words: transfernote.TransferNote,
+    ) -> tuple[gap.Seen, bytes, bytes]:
+        """Return what was prepared, as it was hashed, its CMS, and its note as XML."""
+        hashed = asyncio.to_thread(place.look_at_output, hole, template.digest)
+        xml, made = await _both(_written(words), hashed)
         attributes = cms.signed_attributes(template, made.signed)
         note = self.folder(document) / "note.xml"
         signature, _ = await _both(
             key.sign(attributes, template), asyncio.to_thread(_on_its_way, place, note, xml)
         )
-        return made, cms.assemble(template, attributes, signature)
+        return made, cms.assemble(template, attributes, signature), xml
 
     async def _ready(
         self,
@@ -511,6 +511,11 @@ def _begun(
     return _Begun(head=head, creator=who, twin=spool.same_bytes(document))
 
 
+async def _written(words: transfernote.TransferNote) -> bytes:
+    """Return the note as XML; here, while a thread hashes, and not before it could."""
+    return transfernote.as_xml(words)
+
+
 def _on_its_way(place: Workplace, note: Path, xml: bytes) -> None:
     """Put what is known already on its way to the disk; the folder is fsynced with the seal."""
     durable.start_writing(place.output)
@@ -525,7 +530,8 @@ def _placed(place: Workplace, hole: gap.Gap, seal: bytes, sealed: Path, algorith
 
 async def _both(first: Awaitable[S], second: Awaitable[T]) -> tuple[S, T]:
     """Return what both come to, at once and to their ends; what goes wrong in *first* counts first."""
-    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    # The second one begins first: where one of them keeps this thread busy, that is the first.
+    other, one = asyncio.ensure_future(second), asyncio.ensure_future(first)
     try:
         await asyncio.wait({one, other})
     except asyncio.CancelledError:

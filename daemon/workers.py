@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
@@ -405,11 +406,18 @@ def _fit(value: Any) -> None:
 def _record(kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError
-    hints = typing.get_type_hints(kind)
-    known = {field.name: field for field in fields(kind)}
-    if value.keys() - known.keys():
+    hints, needed = _fields_of(kind)
+    if value.keys() - hints.keys():
         raise TypeError
     found = {name: _typed(hints[name], item) for name, item in value.items()}
-    if any(f.default is MISSING and name not in found for name, f in known.items()):
+    if needed - found.keys():
         raise TypeError
     return kind(**found)
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the types of a dataclass's fields, and those that have no default."""
+    hints, known = typing.get_type_hints(kind), fields(kind)
+    needed = frozenset(field.name for field in known if field.default is MISSING)
+    return {field.name: hints[field.name] for field in known}, needed
