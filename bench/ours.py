@@ -138,9 +138,9 @@ STEPS: Final = (
         "splice",
         "CMS, splice, fsync, rename, fsync of the folder, read back from disk, digest, verify",
         "sign done",
-        "seal asked",
+        "_committed asked",
     ),
-    ("commit", "commit SEALED", "seal asked", "seal done"),
+    ("commit", "commit SEALED", "_committed asked", "_committed done"),
 )
 
 
@@ -167,8 +167,8 @@ class Ours:
         marks = self.watch.marks
         taken = {name: marks[end] - marks[start] for name, _, start, end in STEPS}
         # What comes before the first step is the sealer's own, and counts.
-        taken["all"] = marks["seal done"] - begun
-        taken["from_digest"] = marks["seal done"] - marks["prepare done"]
+        taken["all"] = marks["_committed done"] - begun
+        taken["from_digest"] = marks["_committed done"] - marks["prepare done"]
         return taken
 
     async def _claimed(self) -> Document:

@@ -56,6 +56,10 @@ class Lane:
     """When each of those should have been answered."""
     alone: bool = False
     """A suspect is on the way."""
+    news: bool = True
+    """Something may be due that was not when it was asked last."""
+    ask_at: float = 0.0
+    """Without news, nothing is due before then, by our monotonic clock."""
     failures: int = 0
     failing_since: datetime | None = None
     resume_at: datetime | None = None

@@ -27,7 +27,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from daemon import __version__, certificate, cms, durable, gap, ledger, qualified, transfernote
 from daemon import manifest as manifests
@@ -181,11 +181,11 @@ class Sealer:
             await self._spool(Spool.give_back, document, self._clock())
             raise
         else:
-            document = await self._commit(document, begun.head, sealed, sealed_at)
+            document, head = await self._commit(document, begun.head, sealed, sealed_at)
         finally:
             self._in_work.pop(document.id, None)
             place.clear()
-        return document if document.stamp else await self._freeze(document, key)
+        return document if document.stamp else await self._freeze(document, key, head)
 
     async def stamp(self, document: Document, key: SealingKey) -> Document:
         """Take a SEALED document that wants a time stamp to FROZEN; as it is if there is none now."""
@@ -352,8 +352,8 @@ class Sealer:
 
     async def _commit(
         self, document: Document, head: ledger.Head, sealed: _Sealed, sealed_at: datetime
-    ) -> Document:
-        """Commit the seal, with all that was found out about the document."""
+    ) -> tuple[Document, ledger.Head]:
+        """Commit the seal, with all that was found out about the document; say where the chain is."""
         ready, note = sealed.ready, sealed.ready.note
         facts = {
             "kind": document.kind,
@@ -375,7 +375,7 @@ class Sealer:
         if ready.twin:
             facts["duplicate_of"] = ready.twin
         return await self._spool(
-            Spool.seal,
+            _committed,
             document,
             sealed.sealed,
             sealed.note,
@@ -466,9 +466,12 @@ class Sealer:
             ledger_hash=head.hash,
         )
 
-    async def _freeze(self, document: Document, key: SealingKey) -> Document:
+    async def _freeze(
+        self, document: Document, key: SealingKey, head: ledger.Head | None = None
+    ) -> Document:
         folder = self.folder(document)
-        head = await self._spool(Spool.head)
+        if head is None:
+            head = await self._spool(Spool.head)
         parts = manifests.sealed_parts(document)
         manifest = manifests.manifest(self._config, self._box_id, document, parts, head)
         try:
@@ -509,6 +512,11 @@ def _begun(
         return None
     head = spool.begin(document, "seal", now)
     return _Begun(head=head, creator=who, twin=spool.same_bytes(document))
+
+
+def _committed(spool: Spool, *facts: Any) -> tuple[Document, ledger.Head]:
+    """Commit the seal, on the spool's thread, and return the chain's head with it."""
+    return spool.seal(*facts), spool.head()
 
 
 async def _written(words: transfernote.TransferNote) -> bytes:

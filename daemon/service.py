@@ -218,7 +218,7 @@ class Service:
             for intake in intakes:
                 intake.copies_due()
 
-        turns.frozen = sync.wake
+        turns.frozen = sync.frozen
         turns.refused = copies_due
         turns.beat = self._beats.of("sealer")
         sync.beat = self._beats.of("sync")

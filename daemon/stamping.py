@@ -110,6 +110,11 @@ class Stamper:
         self.token_bytes = TOKEN_BYTES
         """The largest token that is reckoned with: the next gap has room for such a one."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is an authority that could answer any moment."""
+        return self._authority is not None
+
     async def due(self, most: int, busy: Collection[str] = ()) -> list[Document]:
         """Return what is to be done now, so that with *busy* at most so many are in work.
 

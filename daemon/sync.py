@@ -23,6 +23,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,8 @@ BATCH: Final = 64
 """So many due deliveries are asked of the spool at once."""
 IDLE_SECONDS: Final = 5.0
 """Each lane looks at least this often, whatever it was or was not told."""
+BUSY_SECONDS: Final = 1.0
+"""While something is on the way, what has become due in the meantime waits for so long."""
 SHORTEST_SECONDS: Final = 0.05
 """A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
 
@@ -81,23 +84,12 @@ async def deliver(
     sent (HELD). What is not foreseen is not caught.
     """
     in_doubt = delivery.state is DeliveryState.SENDING  # a crash, or an answer we never got
-    begun = await spool(_begin, delivery, clock())
+    folder = folder_of(documents, delivery.document)
+    begun, missing = await spool(_begin, delivery, folder, clock())
     if begun is None:
         return Outcome(None)
-    folder = folder_of(documents, begun.document)
     try:
-        await asyncio.to_thread(_check_own, begun, folder)
-        receipts = [
-            await carry(
-                target,
-                f"{begun.document}/{part.file}",
-                folder / part.file,
-                part.digest,
-                part.size,
-                in_doubt=in_doubt,
-            )
-            for part in begun.parts
-        ]
+        receipts = await _carried(begun, target, folder, missing, in_doubt=in_doubt)
     except TransientError as exc:
         due_at = clock() + lifecycle.backoff(begun.attempts + 1, jitter)
         await spool(Spool.postpone, begun, due_at, exc.code, exc.args[0], clock())
@@ -111,9 +103,35 @@ async def deliver(
     return Outcome(DeliveryState.DELIVERED)
 
 
-def _begin(spool: Spool, delivery: Delivery, now: datetime) -> Delivery | None:
-    """On the spool's thread, so nothing comes between: look again, commit the intent."""
-    return spool.begin_delivery(delivery, now) if spool.sendable(delivery) else None
+async def _carried(
+    delivery: Delivery, target: Target, folder: Path, missing: str, *, in_doubt: bool
+) -> list[Receipt]:
+    """Have all parts at the target, one after the other; none if one of ours is *missing*."""
+    if missing:
+        raise PermanentError(OWN_COPY_DAMAGED, f"{missing} is not there any more")
+    return [
+        await carry(
+            target,
+            f"{delivery.document}/{part.file}",
+            folder / part.file,
+            part.digest,
+            part.size,
+            in_doubt=in_doubt,
+        )
+        for part in delivery.parts
+    ]
+
+
+def _begin(
+    spool: Spool, delivery: Delivery, folder: Path, now: datetime
+) -> tuple[Delivery | None, str]:
+    """On the spool's thread, so nothing comes between: look again, commit the intent.
+
+    Return it with the first of our own files that is missing, before anybody is asked.
+    """
+    if not spool.sendable(delivery):
+        return None, ""
+    return spool.begin_delivery(delivery, now), _missing(delivery, folder)
 
 
 def _reject(spool: Spool, delivery: Delivery, error: PermanentError, now: datetime) -> None:
@@ -125,15 +143,16 @@ def _reject(spool: Spool, delivery: Delivery, error: PermanentError, now: dateti
     spool.reject(delivery, error.code, error.args[0], now)
 
 
-def _check_own(delivery: Delivery, folder: Path) -> None:
-    """Miss our own files before anybody is asked; put() hashes them while it sends."""
+def _missing(delivery: Delivery, folder: Path) -> str:
+    """Return which of our own files is missing, or ""; put() hashes them while it sends."""
     for part in delivery.parts:
         try:
             there = (folder / part.file).is_file()
         except OSError:
             there = False
         if not there:
-            raise PermanentError(OWN_COPY_DAMAGED, f"{part.file} is not there any more")
+            return part.file
+    return ""
 
 
 def _proof(delivery: Delivery, receipts: Sequence[Receipt]) -> bytes:
@@ -178,10 +197,15 @@ class Sync:
         """So long a suspect waits for the suspects of other targets, which may hang."""
 
     def wake(self) -> None:
-        """Look now: a document was frozen or released."""
-        for lane in self._lanes.values():
-            lane.woken.set()
+        """Look now: a person has changed something."""
+        self.frozen()
         self._look.set()
+
+    def frozen(self) -> None:
+        """Look now: a document is ready."""
+        for lane in self._lanes.values():
+            lane.news = True
+            lane.woken.set()
 
     def facts(self) -> tuple[TargetFacts, ...]:
         """Return how the targets are."""
@@ -216,16 +240,24 @@ class Sync:
             return min(pause, IDLE_SECONDS)
         while lane.room():
             if not lane.queue:
+                left = lane.ask_at - time.monotonic()
+                if left > 0 and not lane.news:
+                    return left
+                lane.news = False
                 found = await self._spool(Spool.due, lane.target.name, self._clock(), BATCH)
                 lane.queue.extend(d for d in found if d.document not in lane.flying)
             if not lane.queue:
-                return await self._seconds_until_due(lane)
+                seconds = await self._seconds_until_due(lane)
+                lane.ask_at = time.monotonic() + seconds
+                return seconds
             if lane.queue[0].tries and lane.flying:
                 break  # a suspect: when nothing else is on the way
             self._begin(lane, lane.queue.popleft())
         return IDLE_SECONDS
 
     async def _seconds_until_due(self, lane: Lane) -> float:
+        if lane.flying:
+            return BUSY_SECONDS
         due_at = await self._spool(Spool.next_due, lane.target.name)
         if due_at is None:
             return IDLE_SECONDS
@@ -266,6 +298,8 @@ class Sync:
     def _learn(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
         """Draw conclusions about the target from how one delivery ended."""
         name = lane.target.name
+        if outcome.state is not DeliveryState.DELIVERED:
+            lane.news = True
         if outcome.state is DeliveryState.SENDING:
             if lane.failed(outcome.code, self._clock(), self._jitter()):
                 log.warning("target-fails target=%s code=%s", name, outcome.code)

@@ -138,7 +138,8 @@ class Turns:
                 return True
             self._begin(document)
             self.beat()
-            await self._begin_stamps()
+            if self._stamper.asks:
+                await self._begin_stamps()
         return bool(waiting)
 
     async def _next(self) -> list[Document]:

@@ -65,6 +65,8 @@ class GoodKey:
 class Unstamped:
     """In the stamper's place: nothing wants a time stamp."""
 
+    asks = False
+
     async def due(self, _most: int, _busy: Any) -> list[Any]:
         return []
 
