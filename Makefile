@@ -11,6 +11,7 @@ CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
 	strace mount systemd linux-libc-dev samba smbclient vsftpd bindfs gcc libc6-dev \
 	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
+BENCH_PACKAGES := $(TEST_PACKAGES) libpodofo-utils
 TORTURE_PACKAGES := python3 python3-venv softhsm2 poppler-utils libnss3-tools
 
 .PHONY: help demo clean-demo check test torture bench format docs lock clean
@@ -69,7 +70,7 @@ torture: .venv/dev.stamp
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT)
 
 bench: .venv/dev.stamp
-	sh contrib/setup.sh $(TEST_PACKAGES)
+	sh contrib/setup.sh $(BENCH_PACKAGES)
 	$(BIN)/python -m bench $(ONLY)
 
 docs: .venv/runtime.stamp

@@ -31,6 +31,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "flow": "bench.flow",
     "intake": "bench.intake",
     "memory": "bench.memory",
+    "token": "bench.token",
 }
 """Where the function `measure` of each group is."""
 

@@ -4,8 +4,10 @@
     B  the floor: only what the seal order cannot do without
     C  pyHanko, in process, with the same key
     D  pyHanko, a process for each file, as a command line has it; fewer times, and afterwards
+    E  podofosign, a process for each file, with a key file; as often as D
 
 One after the other, round by round, on the same file and disk: A B C A B C ...
+Then A and B once more with larger files (`larger.py`).
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bench.bare import Bare
 from bench.draw import draw
 from bench.floor import DEMANDED, Floor
+from bench.larger import larger
 from bench.ours import STEPS, ours
-from bench.table import Row, Section, middle
+from bench.podofo import Podofo
+from bench.rows import ms, ratio
+from bench.table import Section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +46,12 @@ def measure(folder: Path, token: TokenFiles) -> Section:
     draw("one", source)
     with_us, floor, pyhanko = asyncio.run(_rounds(folder, token, source))
     alone = _alone(folder, token, source)
+    podofo = _podofo(folder, source)
     size = source.stat().st_size
     shutil.rmtree(folder)
-    return section(with_us, floor, pyhanko, alone, size)
+    found = section(with_us, floor, pyhanko, alone, podofo, size)
+    rows, notes = larger(folder, token)
+    return replace(found, rows=[*found.rows, *rows], notes=[*found.notes, *notes])
 
 
 def _alone(folder: Path, token: TokenFiles, source: Path) -> list[float]:
@@ -55,6 +64,12 @@ def _alone(folder: Path, token: TokenFiles, source: Path) -> list[float]:
         bare.close()
         taken.append(time.perf_counter() - begun)
     return taken
+
+
+def _podofo(folder: Path, source: Path) -> list[float]:
+    """Return what podofosign takes for one file."""
+    podofo = Podofo(folder / "podofo")
+    return [podofo.sign(source, folder / f"podofo-{number}.pdf") for number in range(FILES)]
 
 
 async def _rounds(
@@ -87,6 +102,7 @@ def section(
     floor: list[dict[str, float]],
     pyhanko: list[float],
     alone: list[float],
+    podofo: list[float],
     size: int,
 ) -> Section:
     """Draw the conclusions."""
@@ -95,36 +111,42 @@ def section(
     digest_ms = [1000 * one["from_digest"] for one in with_us]
     pyhanko_ms = [1000 * one for one in pyhanko]
     alone_ms = [1000 * one for one in alone]
+    podofo_ms = [1000 * one for one in podofo]
     rows = [
-        _ratio("seal.ratio", "a seal against the floor", ours_ms, floor_ms, LIMIT),
-        _ms("seal.ours", "from the start of preparing to SEALED committed", ours_ms),
-        _ms("seal.floor", "the floor", floor_ms, rival=True),
-        _ratio(
+        ratio("seal.ratio", "a seal against the floor", ours_ms, floor_ms, LIMIT),
+        ms("seal.ours", "from the start of preparing to SEALED committed", ours_ms),
+        ms("seal.floor", "the floor", floor_ms, rival=True),
+        ratio(
             "seal.ratio_cached",
             "a seal against a floor that reads from the page cache",
             ours_ms,
             cached_ms,
         ),
-        _ms("seal.from_digest", "from the digest to SEALED committed", digest_ms),
-        _ratio("seal.ratio_from_digest", "from the digest, against the floor", digest_ms, floor_ms),
-        _ms("seal.pyhanko", "pyHanko, one fsync, nothing verified", pyhanko_ms, rival=True),
-        _ratio("seal.ratio_pyhanko", "a seal against pyHanko", ours_ms, pyhanko_ms, LIMIT_PYHANKO),
-        _ms("seal.pyhanko_alone", "pyHanko, a process for each file", alone_ms, rival=True),
-        _ratio(
+        ms("seal.from_digest", "from the digest to SEALED committed", digest_ms),
+        ratio("seal.ratio_from_digest", "from the digest, against the floor", digest_ms, floor_ms),
+        ms("seal.pyhanko", "pyHanko, one fsync, nothing verified", pyhanko_ms, rival=True),
+        ratio("seal.ratio_pyhanko", "a seal against pyHanko", ours_ms, pyhanko_ms, LIMIT_PYHANKO),
+        ms("seal.pyhanko_alone", "pyHanko, a process for each file", alone_ms, rival=True),
+        ratio(
             "seal.ratio_pyhanko_alone",
             "a seal against a process with pyHanko for each file",
             ours_ms,
             alone_ms,
         ),
+        ms("seal.podofosign", "podofosign, a process for each file", podofo_ms, rival=True),
+        ratio(
+            "seal.ratio_podofosign",
+            "a seal against podofosign for each file",
+            ours_ms,
+            podofo_ms,
+        ),
     ]
     rows += [
-        _ms(f"seal.our_{name}", f"ours: {words}", [1000 * one[name] for one in with_us])
+        ms(f"seal.our_{name}", f"ours: {words}", [1000 * one[name] for one in with_us])
         for name, words, _, _ in STEPS
     ]
     rows += [
-        _ms(
-            f"seal.floor_{name}", f"floor: {words}", [1000 * one[name] for one in floor], rival=True
-        )
+        ms(f"seal.floor_{name}", f"floor: {words}", [1000 * one[name] for one in floor], rival=True)
         for name, words in DEMANDED.items()
     ]
     notes = [
@@ -147,18 +169,7 @@ is one INSERT of one small row, in WAL with synchronous=FULL like the spool. pyH
 incremental update (PAdES B-B, certified, RSA-PSS) with PyKCS11 in its own process, knows how
 large the CMS will be, does one fsync and verifies nothing. A process for each file is what a
 command line costs: interpreter, imports, login, and the same signing. It stands for `pyhanko sign`,
-whose package (pyhanko-cli) is not among ours; `podofosign` is not installed and not compared."""
-
-
-def _ms(name: str, words: str, values: list[float], *, rival: bool = False) -> Row:
-    value, spread = middle(values)
-    return Row(name=name, words=words, value=value, unit="ms", spread=spread, more_is_better=rival)
-
-
-def _ratio(
-    name: str, words: str, those: list[float], others: list[float], limit: float | None = None
-) -> Row:
-    # Whoever is measured less often is compared with as many of ours.
-    _, spread = middle(a / b for a, b in zip(those, others, strict=False))
-    value = middle(those)[0] / middle(others)[0]
-    return Row(name=name, words=words, value=value, unit="times", spread=spread, limit=limit)
+whose package (pyhanko-cli) is not among ours. `podofosign` signs with a key in a file, RSA-3072,
+made for this: it saves the token, the login and the way there, makes PKCS #1 v1.5 with SHA-256 and
+no fsync; its whole process is counted, after the rounds and not in turn with them. From the digest
+means ours from there on against the whole floor, its write and its first commit included."""
