@@ -64,16 +64,18 @@ class Run:
 
 def measure(folder: Path, token: TokenFiles) -> Section:
     """Measure the figure group `flow`."""
-    runs = []
-    for number in range(RUNS):
+    runs: list[Run] = []
+    two: list[Run] = []
+    for number in range(2 * RUNS):
         place = folder / f"{number}"
         place.mkdir()
-        runs.append(run(place, token))
+        sessions = 1 + number % 2
+        (runs if sessions == 1 else two).append(run(place, token, sessions=sessions))
         shutil.rmtree(place)
-    return section(runs)
+    return section(runs, two)
 
 
-def run(root: Path, token: TokenFiles, documents: int = DOCUMENTS) -> Run:
+def run(root: Path, token: TokenFiles, documents: int = DOCUMENTS, *, sessions: int = 1) -> Run:
     """Let *documents* letters go through a box of their own."""
     letters = root / "letters"
     letters.mkdir()
@@ -87,6 +89,8 @@ def run(root: Path, token: TokenFiles, documents: int = DOCUMENTS) -> Run:
     c_sign = statistics.median(bare.sign() for _ in range(200))
     bare.close()
     box = Box(root, token)
+    text = box.config.read_text()
+    box.config.write_text(text.replace("\n[hsm]\n", f"\n[hsm]\nsessions = {sessions}\n"))
     try:
         box.start()
         # The first one: the token is logged in, the workers run, all is as it stays.
@@ -112,7 +116,7 @@ def run(root: Path, token: TokenFiles, documents: int = DOCUMENTS) -> Run:
     )
 
 
-def section(runs: list[Run]) -> Section:
+def section(runs: list[Run], two: list[Run]) -> Section:
     """Draw the conclusions."""
     rates = [DOCUMENTS / one.seconds for one in runs]
     shares = [100 * SIGNATURES * DOCUMENTS * one.c_sign / one.seconds for one in runs]
@@ -132,6 +136,12 @@ def section(runs: list[Run]) -> Section:
 
     rows = [
         row("documents", "documents per second, until filed in both targets", rates, "/s"),
+        row(
+            "documents_two_sessions",
+            "documents per second, with two sessions of the token",
+            [DOCUMENTS / one.seconds for one in two],
+            "/s",
+        ),
         row("fsyncs", "the disk's fsyncs per second, 4 KiB each, nothing else", fsyncs, "/s"),
         row("c_sign", "one C_Sign, by itself", signs, "ms"),
         row("c_sign_share", "share of C_Sign in the time", shares, "%"),

@@ -124,7 +124,7 @@ class WatchedKey:
 
 STEPS: Final = (
     ("begin", "commit that the step begins", "_begun asked", "_begun done"),
-    ("link", "link the original for the worker, write the note", "_begun done", "prepare asked"),
+    ("link", "link the original for the worker", "_begun done", "prepare asked"),
     ("prepare", "prepare, in the page worker", "prepare asked", "prepare done"),
     ("digest", "digest around the gap, signed attributes", "prepare done", "sign asked"),
     ("sign", "C_Sign, through the HSM process", "sign asked", "sign done"),
