@@ -120,7 +120,6 @@ BEFORE_THE_PIN: Final = frozenset(
         "CKR_CRYPTOKI_NOT_INITIALIZED",
         "CKR_FUNCTION_NOT_SUPPORTED",
         "CKR_OPERATION_NOT_INITIALIZED",
-        "CKR_SESSION_CLOSED",
         "CKR_SESSION_HANDLE_INVALID",
         "CKR_SESSION_READ_ONLY_EXISTS",
         "CKR_USER_ANOTHER_ALREADY_LOGGED_IN",
@@ -128,7 +127,10 @@ BEFORE_THE_PIN: Final = frozenset(
         "CKR_USER_TYPE_INVALID",
     }
 )
-"""Answers to C_Login that come before anything looks at the PIN."""
+"""Answers to C_Login that come before anything looks at the PIN.
+
+CKR_SESSION_CLOSED is none of them: closed during the call (PKCS#11 v2.40, base, 5.1.2).
+"""
 
 
 TAKES_NONE: Final = frozenset(
