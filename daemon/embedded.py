@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asn1crypto import x509 as asn1_x509
 
-from daemon import judgement
+from daemon import judgement, qualified
 from daemon.document import utc_text
 from daemon.report import Certificate
 
@@ -67,7 +67,7 @@ class Embedded:
             "key": judgement.key_in_words(key),
             "advice": judgement.advice(key, algorithm.signature_algo, seal.md_algorithm),
             "chain": described,
-            "statements": judgement.qualified(signer),
+            "statements": qualified.statements(signer).said,
             "strangers": _named(odd, unreadable + broken),
         }
 

@@ -1,10 +1,9 @@
-"""What certificates say and prove: chains, QcStatements, revocation, recommended algorithms.
+"""What certificates prove: chains, revocation, algorithms.
 
     chain        from a certificate to its root, each signature on the way verified
-    qualified    what a certificate says of itself (ETSI EN 319 412-5)
     Revocations  what CRLs and OCSP responses inside a file say of a certificate
     strangers    certificates that lead into none of the chains that were used
-    advice       what BSI TR-02102-1 says of an algorithm
+    advice       what the table in cryptopolicy.py says of an algorithm
 
 Works on bytes of strangers, so it runs in the worker of `verify`. Nothing is
 fetched. A certificate or an answer that cannot be parsed proves nothing, and
@@ -16,15 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from daemon import der
+from daemon import cryptopolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,21 +31,6 @@ if TYPE_CHECKING:
 LONGEST_CHAIN: Final = 10
 MOST_ANSWERS: Final = 200
 """So many CRLs and OCSP responses of one file are looked at."""
-QC_STATEMENTS: Final = "1.3.6.1.5.5.7.1.3"
-STATEMENTS: Final = {
-    "0.4.0.1862.1.1": "compliance",
-    "0.4.0.1862.1.4": "device",
-    "0.4.0.1862.1.6.1": "signatures",
-    "0.4.0.1862.1.6.2": "seals",
-    "0.4.0.1862.1.6.3": "websites",
-    "0.4.0.1862.1.7": "other-law",
-}
-"""ETSI EN 319 412-5: 4.2.1, 4.2.2, 4.2.3 and 4.2.4; what else there may be says nothing here."""
-QC_TYPE: Final = "0.4.0.1862.1.6"
-RSA_BITS: Final = 3000
-CURVE_BITS: Final = 250
-"""BSI TR-02102-1 (2025-01), 5.3: RSA from 3000 bits on, ECDSA from 250 bits on."""
-HASHES: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512"})
 
 BAD: Final = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm)
 
@@ -99,49 +82,16 @@ def strangers(
     return tuple(one for one in pool if not known & set(chain(one, given, pool)))
 
 
-def qualified(certificate: bytes) -> tuple[str, ...]:
-    """Return what the certificate states of itself: values of STATEMENTS, or `unreadable`."""
-    try:
-        extensions = asn1_x509.Certificate.load(certificate)["tbs_certificate"]["extensions"]
-        held = [one["extn_value"].contents for one in extensions if _is_qc(one)]
-        if not held:
-            return ()
-        if len(held) > 1:
-            return ("unreadable",)
-        (statements,) = der.inside(held[0], der.SEQUENCE)
-        return tuple(dict.fromkeys(_stated(statements.content)))
-    except (der.NotDer, *BAD):
-        return ("unreadable",)
-
-
-def _is_qc(extension: Any) -> bool:
-    return bool(extension["extn_id"].dotted == QC_STATEMENTS)
-
-
-def _stated(statements: bytes) -> Iterable[str]:
-    for statement in der.values(statements):
-        kind, *more = der.values(statement.content)
-        oid = asn1_x509.ObjectIdentifier.load(kind.whole).dotted
-        if oid in STATEMENTS:
-            yield STATEMENTS[oid]
-        elif oid == QC_TYPE:
-            for one in der.values(more[0].content):
-                yield STATEMENTS.get(asn1_x509.ObjectIdentifier.load(one.whole).dotted, "")
-
-
-def advice(public_key: object, algorithm: str, digest: str) -> str:
-    """Return recommended, legacy, weak or unknown, as BSI TR-02102-1 has it."""
-    if digest not in HASHES:
-        return "weak"
+def advice(public_key: object, algorithm: str, digest: str) -> cryptopolicy.Word:
+    """Return recommended, legacy, weak or unknown; *algorithm* and *digest* as asn1crypto has them."""
+    bits = 0
+    family = key_in_words(public_key).lower()
     if isinstance(public_key, rsa.RSAPublicKey):
-        if public_key.key_size < RSA_BITS:
-            return "weak"
-        return "recommended" if algorithm == "rsassa_pss" else "legacy"
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return "recommended" if public_key.curve.key_size >= CURVE_BITS else "weak"
-    if isinstance(public_key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        return "unknown"
-    return "weak"
+        bits = public_key.key_size
+        family = "rsa-pss" if algorithm == "rsassa_pss" else "rsa-pkcs1v15"
+    elif isinstance(public_key, ec.EllipticCurvePublicKey):
+        bits, family = public_key.curve.key_size, "ecdsa"
+    return cryptopolicy.advice(f"{family}-{digest}", bits).word
 
 
 def key_in_words(public_key: object) -> str:

@@ -22,13 +22,13 @@ from asn1crypto import x509 as asn1_x509
 from asn1crypto.crl import CertificateList
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.timestamps import DummyTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
-from daemon import certificate, der, judgement
+from daemon import certificate, der, judgement, qualified
 from daemon.pages.packet import fresh
 from daemon.reading import page, paper, render
 from daemon.report import Certificate, Note, Report, Seal, as_json
@@ -53,6 +53,8 @@ from tests.contract.test_verify import (  # noqa: F401 (fixtures)
 from tests.unit.pages_samples import NOTE
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
     from tests.certomancer import Authority, IssuedFiles
 
 OUTSIDE = (Path(__file__).parents[2] / "docs" / "outside.md").read_text("utf-8")
@@ -255,7 +257,7 @@ def statements(*oids: str, kinds: tuple[str, ...] = ()) -> x509.UnrecognizedExte
         of = der.tlv(der.SEQUENCE, *map(oid, kinds))
         held.append(der.tlv(der.SEQUENCE, oid(TYPE), of))
     value = der.tlv(der.SEQUENCE, *held)
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier(judgement.QC_STATEMENTS), value)
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(qualified.EXTENSION), value)
 
 
 @pytest.mark.parametrize(
@@ -270,10 +272,10 @@ def statements(*oids: str, kinds: tuple[str, ...] = ()) -> x509.UnrecognizedExte
         ),
         (statements(COMPLIANCE, kinds=(SEALS,)), ("compliance", "seals"), "fortgeschrittenes"),
         (statements(COMPLIANCE, OTHER_LAW), ("compliance", "other-law"), "außerhalb der EU"),
+        (statements(COMPLIANCE, kinds=("1.2.3",)), ("compliance",), "für Signaturen"),
+        (statements(TYPE), ("unreadable",), "nicht bekannt"),
         (
-            x509.UnrecognizedExtension(
-                x509.ObjectIdentifier(judgement.QC_STATEMENTS), b"\x30\x05a"
-            ),
+            x509.UnrecognizedExtension(x509.ObjectIdentifier(qualified.EXTENSION), b"\x30\x05a"),
             ("unreadable",),
             "nicht bekannt",
         ),
@@ -285,7 +287,7 @@ def test_what_a_certificate_says_of_being_qualified(
     """ETSI EN 319 412-5; it is the certificate's word, and the report says that."""
     made = signed("Leaf", None, *([extension] if extension else []))
 
-    assert judgement.qualified(made.certificate) == found
+    assert qualified.statements(made.certificate).said == found
     text = render(Report(seals=(Seal(field="A", statements=found),)), "de")
     assert german in text
     assert ("Vertrauensliste nicht geprüft" in text) is (
@@ -302,10 +304,16 @@ def test_what_a_certificate_says_of_being_qualified(
         (rsa.generate_private_key(65537, 3072), "rsassa_pss", "sha1", "weak"),
         (ec.generate_private_key(ec.SECP256R1()), "ecdsa", "sha384", "recommended"),
         (ec.generate_private_key(ec.SECP192R1()), "ecdsa", "sha256", "weak"),
+        (rsa.generate_private_key(65537, 3072), "rsassa_pss", "sha3_384", "recommended"),
+        (ec.generate_private_key(ec.SECP256R1()), "ecdsa", "sha224", "weak"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519", "sha512", "unknown"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519", "sha1", "weak"),
+        (ed448.Ed448PrivateKey.generate(), "ed448", "shake256", "unknown"),
+        (dsa.generate_private_key(2048), "dsa", "sha256", "weak"),
     ],
 )
 def test_what_the_bsi_recommends(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, digest: str, wanted: str
+    key: PrivateKeyTypes, algorithm: str, digest: str, wanted: str
 ) -> None:
     """TR-02102-1: RSA from 3000 bits with PSS, ECDSA from 250 bits, SHA-2 from 256 bits."""
     assert judgement.advice(key.public_key(), algorithm, digest) == wanted
