@@ -634,6 +634,11 @@ def test_the_command_prints_each_form(tmp_path: Path, sealed: bytes, rsa_token: 
     assert Seen(text).tags <= OURS
     code, text = verify(*trust, "--language", "de", "b.pdf")
     assert (code, text.splitlines()[1][:10]) == (1, "NICHT GUT:")
+    other = x509.load_der_x509_certificate(authority("Other").certificate)
+    (tmp_path / "other.pem").write_bytes(other.public_bytes(serialization.Encoding.PEM))
+    sealed_file, more = "a <b>.pdf", ("--trust", "other.pem")
+    assert verify(*more, sealed_file)[0] == 1
+    assert [verify(*both, sealed_file)[0] for both in (more + trust, trust + more)] == [0, 0]
     assert verify(*trust)[0] == 2
     assert verify("--all", "b.pdf")[0] == 2
     assert verify(*trust, "--deep", "b.pdf")[0] == 2
