@@ -43,6 +43,7 @@ NOT_QUALIFIED: Final = "not-qualified"
 NOT_CHECKED: Final = "qualified-not-checked"
 LISTED: Final = "qualified-listed"
 NOT_LISTED: Final = "qualified-not-listed"
+WORDS: Final = (NOT_QUALIFIED, NOT_CHECKED, LISTED, NOT_LISTED)
 ENOUGH: Final = frozenset({NOT_CHECKED, LISTED})
 """With these, a profile that asks for a qualified certificate has one."""
 WANTING: Final = "seal-quality"
