@@ -112,8 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--trust",
         type=Path,
+        action="append",
         metavar="PEM",
-        help="trust these certificates instead of [hsm] chain; then no configuration is needed",
+        help="trust these certificates instead of [hsm] chain; then no configuration is needed;"
+        " may be given several times, and all are trusted",
     )
     verify.add_argument("--language", choices=("de", "en"), help="of the report")
     verify.add_argument(
@@ -425,7 +427,7 @@ def _verify_files(options: argparse.Namespace) -> int:
         stamps = _stamp_authorities(loaded)
         language = options.language or loaded.box.language
     else:
-        trust = certificate.load_pem(options.trust)
+        trust = [one for path in options.trust for one in certificate.load_pem(path)]
 
     # Not Path.is_file: that raises where a folder on the way may not be entered.
     there = tuple(str(f.absolute()) for f in options.files if os.path.isfile(f))  # noqa: PTH113

@@ -1,12 +1,15 @@
 """Which algorithms are recommended for a seal, and until when. Pure: a table and what follows from it.
 
+The one table for what this box seals with and for what a report says of the seals of others.
+
 The source of every row is BSI TR-02102-1, version 2025-01, whose advice reaches to the end
 of 2031 (what of it counts here stands in the project's domain facts, section 3):
 
     rsa-pss        RSA with a modulus of 3000 bits and more; EMSA-PSS is a recommended padding
     rsa-pkcs1v15   the same keys; listed as legacy, not recommended for new systems
     ecdsa          q of 2^250 and more: P-256, P-384, P-521 and the brainpool curves alike
-    digests        SHA-256, SHA-384, SHA-512
+    ed25519, ed448 nothing is said of them
+    digests        SHA-256, SHA-384, SHA-512 and the SHA-3 of the same lengths; we seal with SHA-2
 
 That neither Adobe nor poppler/NSS calls a seal on a brainpool curve valid was tried; it is
 said, and is the administrator's to weigh. Nothing here stops a seal: an authority must not
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +32,8 @@ NOT_VALIDATED: Final = "curve-not-validated"
 NOT_RECOMMENDED: Final = "algorithm-not-recommended"
 EXPIRING: Final = "algorithm-expiring"
 EXPIRED: Final = "algorithm-expired"
+Word = Literal["recommended", "legacy", "weak", "unknown"]
+"""What a report says: legacy is listed and not recommended, of unknown nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +46,10 @@ class Row:
     recommended_until: date | None
     """None: it is tolerated, not recommended."""
     remark: str = ""
+    word: Word = "recommended"
 
 
-DIGESTS: Final = frozenset({"sha256", "sha384", "sha512"})
+DIGESTS: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512"})
 TABLE: Final = (
     Row(family="rsa-pss", least_bits=3000, digests=DIGESTS, recommended_until=HORIZON),
     Row(
@@ -52,8 +58,17 @@ TABLE: Final = (
         digests=DIGESTS,
         recommended_until=None,
         remark=LEGACY,
+        word="legacy",
     ),
     Row(family="ecdsa", least_bits=250, digests=DIGESTS, recommended_until=HORIZON),
+    Row(family="ed25519", least_bits=0, digests=DIGESTS, recommended_until=None, word="unknown"),
+    Row(
+        family="ed448",
+        least_bits=0,
+        digests=DIGESTS | {"shake256"},  # what it is used with (RFC 8419, 3.1)
+        recommended_until=None,
+        word="unknown",
+    ),
 )
 
 
@@ -62,8 +77,9 @@ class Advice:
     """What is to be said of one algorithm with one key."""
 
     recommended_until: date | None
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
     """Codes of what an administrator should know."""
+    word: Word
 
     def alarm(self, now: datetime) -> str:
         """Return the code of the alarm that is due, or ""."""
@@ -93,5 +109,5 @@ def advice(scheme: str, bits: int, curve: str = "") -> Advice:
             remarks = (row.remark,) if row.remark else ()
             if curve.startswith("brainpool"):
                 remarks = (*remarks, NOT_VALIDATED)
-            return Advice(recommended_until=row.recommended_until, remarks=remarks)
-    return Advice(recommended_until=None, remarks=(NOT_RECOMMENDED,))
+            return Advice(recommended_until=row.recommended_until, remarks=remarks, word=row.word)
+    return Advice(recommended_until=None, remarks=(NOT_RECOMMENDED,), word="weak")

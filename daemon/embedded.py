@@ -7,11 +7,12 @@ holds; whatever the file holds beside it is named.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from asn1crypto import x509 as asn1_x509
 
-from daemon import judgement
+from daemon import judgement, qualified
 from daemon.document import utc_text
 from daemon.report import Certificate
 
@@ -33,14 +34,20 @@ class Embedded:
     """What one file holds beside its pages and its signatures."""
 
     def __init__(
-        self, reader: PdfFileReader, trust: Sequence[bytes], stamps: Sequence[bytes] = ()
+        self,
+        reader: PdfFileReader,
+        trust: Sequence[bytes],
+        stamps: Sequence[bytes],
+        now: datetime,
     ) -> None:
         """Read the DSS, if there is one.
 
         *trust* are the certificates that were given, *stamps* those for time stamps only.
         """
+        self._now = now
         self._trust = tuple(trust)
         self._given = (*trust, *stamps)
+        self.has_store = "/DSS" in reader.root
         self._dss, crls, ocsps = _security_store(reader)
         self._answers = judgement.Revocations(crls, ocsps)
         self._used: set[bytes] = set()
@@ -67,13 +74,32 @@ class Embedded:
             "key": judgement.key_in_words(key),
             "advice": judgement.advice(key, algorithm.signature_algo, seal.md_algorithm),
             "chain": described,
-            "statements": judgement.qualified(signer),
+            "statements": qualified.statements(signer).said,
             "strangers": _named(odd, unreadable + broken),
         }
 
+    def lacking(self, seal: EmbeddedPdfSignature, stamp: Any) -> tuple[str, str]:
+        """Return why the evidence in the DSS makes no B-LT, and about whose certificate.
+
+        Both "" if for each certificate below the roots, of the seal's chain and of the chain
+        of the trusted time *stamp* in it, there is evidence that it was good at that time.
+        """
+        pool = [*_certificates(seal.signed_data)[0], *_tokens(seal)[0], *self._dss]
+        at: datetime = stamp.timestamp
+        ways = ((seal.signer_cert, self._trust), (stamp.signing_cert, self._given))
+        for certificate, given in ways:
+            chain = judgement.chain(certificate.dump(), given, pool)
+            if not set(chain) & set(given):
+                return "not-trusted", _name(chain[-1])
+            for one, issuer in pairwise(chain):
+                if why := self._answers.lacking(one, issuer, at, self._now):
+                    return why, _name(one)
+        return "", ""
+
     def strangers(self) -> tuple[str, ...]:
         """Return what in the DSS belongs to none of the seals that `facts` was asked about."""
-        return _named(judgement.strangers(self._dss, self._used, self._given), 0)
+        used = self._used | self._answers.used
+        return _named(judgement.strangers(self._dss, used, self._given), 0)
 
     def _described(self, chain: Sequence[bytes], number: int) -> Certificate:
         certificate = chain[number]
@@ -141,10 +167,14 @@ def _named(odd: Iterable[bytes], unreadable: int) -> tuple[str, ...]:
     names = []
     for certificate in odd:
         try:
-            names.append(_cut(asn1_x509.Certificate.load(certificate).subject.human_friendly))
+            names.append(_name(certificate))
         except judgement.BAD:
             names.append("?")
     return tuple([*names, *["?"] * unreadable][:MOST_STRANGERS])
+
+
+def _name(certificate: bytes) -> str:
+    return _cut(asn1_x509.Certificate.load(certificate).subject.human_friendly)
 
 
 def _organisation(certificate: asn1_x509.Certificate) -> str:

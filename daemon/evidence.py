@@ -166,10 +166,10 @@ def _ocsp(answer: bytes, leaf: bytes, issuer: bytes, now: datetime) -> Said:
     response = ocsp.OCSPResponse.load(answer, strict=True)
     if response["response_status"].native != "successful":
         _unusable("the responder cannot say")
-    about = response.response_data["responses"]
-    if len(about) != 1:
+    single = response.response_data["responses"]
+    if len(single) != 1:
         _unusable("an answer about several certificates")
-    begin, end = about[0]["this_update"].native, about[0]["next_update"].native
+    begin, end = single[0]["this_update"].native, single[0]["next_update"].native
     end = end or begin + OCSP_HOLDS
     _current(begin, end, now)
     anchor = asn1_x509.Certificate.load(issuer)
@@ -217,11 +217,7 @@ def _crl(answer: bytes, leaf: bytes, issuer: bytes, now: datetime) -> Said:
     usage = signer.extensions.get_extension_for_class(x509.KeyUsage).value
     if not usage.crl_sign:
         _unusable("its signer may not sign lists")
-    for extension in listed.extensions:
-        if isinstance(extension.value, x509.IssuingDistributionPoint):
-            _in_scope(extension.value, held)
-        elif extension.critical:
-            _unusable("a list with a critical extension that is not known here")
+    about(listed, held)
     entry = listed.get_revoked_certificate_by_serial_number(held.serial_number)
     reason = "" if entry is None else "unspecified"
     with suppress(x509.ExtensionNotFound):
@@ -236,15 +232,24 @@ def _crl(answer: bytes, leaf: bytes, issuer: bytes, now: datetime) -> Said:
     )
 
 
-def _in_scope(about: x509.IssuingDistributionPoint, held: x509.Certificate) -> None:
+def about(listed: x509.CertificateRevocationList, held: x509.Certificate) -> None:
+    """Raise TransientError if a list does not say everything about this certificate."""
+    for extension in listed.extensions:
+        if isinstance(extension.value, x509.IssuingDistributionPoint):
+            _in_scope(extension.value, held)
+        elif extension.critical:
+            _unusable("a list with a critical extension that is not known here")
+
+
+def _in_scope(point: x509.IssuingDistributionPoint, held: x509.Certificate) -> None:
     """Refuse a list that does not speak of all reasons for this certificate."""
     points = held.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     named = {name for point in points for name in point.full_name or ()}
-    others = about.only_contains_user_certs if _is_ca(held) else about.only_contains_ca_certs
-    partial = about.only_some_reasons or about.relative_name or about.indirect_crl
-    if partial or others or about.only_contains_attribute_certs:
+    others = point.only_contains_user_certs if _is_ca(held) else point.only_contains_ca_certs
+    partial = point.only_some_reasons or point.relative_name or point.indirect_crl
+    if partial or others or point.only_contains_attribute_certs:
         _unusable("a list for others")
-    if about.full_name and named.isdisjoint(about.full_name):
+    if point.full_name and named.isdisjoint(point.full_name):
         _unusable("a list of another place")
 
 

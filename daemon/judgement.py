@@ -1,10 +1,9 @@
-"""What certificates say and prove: chains, QcStatements, revocation, recommended algorithms.
+"""What certificates prove: chains, revocation, algorithms.
 
     chain        from a certificate to its root, each signature on the way verified
-    qualified    what a certificate says of itself (ETSI EN 319 412-5)
-    Revocations  what CRLs and OCSP responses inside a file say of a certificate
+    Revocations  what CRLs and OCSP responses inside a file say of a certificate, and for which time
     strangers    certificates that lead into none of the chains that were used
-    advice       what BSI TR-02102-1 says of an algorithm
+    advice       what the table in cryptopolicy.py says of an algorithm
 
 Works on bytes of strangers, so it runs in the worker of `verify`. Nothing is
 fetched. A certificate or an answer that cannot be parsed proves nothing, and
@@ -13,18 +12,22 @@ raises nothing.
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from asn1crypto import x509 as asn1_x509
+from asn1crypto import keys as asn1_keys
+from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.x509 import ocsp
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from daemon import der
+from daemon import cryptopolicy, evidence
+from daemon.errors import DaemonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,23 +36,13 @@ if TYPE_CHECKING:
 LONGEST_CHAIN: Final = 10
 MOST_ANSWERS: Final = 200
 """So many CRLs and OCSP responses of one file are looked at."""
-QC_STATEMENTS: Final = "1.3.6.1.5.5.7.1.3"
-STATEMENTS: Final = {
-    "0.4.0.1862.1.1": "compliance",
-    "0.4.0.1862.1.4": "device",
-    "0.4.0.1862.1.6.1": "signatures",
-    "0.4.0.1862.1.6.2": "seals",
-    "0.4.0.1862.1.6.3": "websites",
-    "0.4.0.1862.1.7": "other-law",
-}
-"""ETSI EN 319 412-5: 4.2.1, 4.2.2, 4.2.3 and 4.2.4; what else there may be says nothing here."""
-QC_TYPE: Final = "0.4.0.1862.1.6"
-RSA_BITS: Final = 3000
-CURVE_BITS: Final = 250
-"""BSI TR-02102-1 (2025-01), 5.3: RSA from 3000 bits on, ECDSA from 250 bits on."""
-HASHES: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512"})
 
-BAD: Final = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm)
+DIGESTS: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+"""What an OCSP response may be signed with."""
+BAD: Final = (
+    *(ValueError, TypeError, LookupError, OverflowError),
+    *(InvalidSignature, UnsupportedAlgorithm),
+)
 
 
 def chain(certificate: bytes, given: Iterable[bytes], found: Iterable[bytes]) -> tuple[bytes, ...]:
@@ -99,49 +92,16 @@ def strangers(
     return tuple(one for one in pool if not known & set(chain(one, given, pool)))
 
 
-def qualified(certificate: bytes) -> tuple[str, ...]:
-    """Return what the certificate states of itself: values of STATEMENTS, or `unreadable`."""
-    try:
-        extensions = asn1_x509.Certificate.load(certificate)["tbs_certificate"]["extensions"]
-        held = [one["extn_value"].contents for one in extensions if _is_qc(one)]
-        if not held:
-            return ()
-        if len(held) > 1:
-            return ("unreadable",)
-        (statements,) = der.inside(held[0], der.SEQUENCE)
-        return tuple(dict.fromkeys(_stated(statements.content)))
-    except (der.NotDer, *BAD):
-        return ("unreadable",)
-
-
-def _is_qc(extension: Any) -> bool:
-    return bool(extension["extn_id"].dotted == QC_STATEMENTS)
-
-
-def _stated(statements: bytes) -> Iterable[str]:
-    for statement in der.values(statements):
-        kind, *more = der.values(statement.content)
-        oid = asn1_x509.ObjectIdentifier.load(kind.whole).dotted
-        if oid in STATEMENTS:
-            yield STATEMENTS[oid]
-        elif oid == QC_TYPE:
-            for one in der.values(more[0].content):
-                yield STATEMENTS.get(asn1_x509.ObjectIdentifier.load(one.whole).dotted, "")
-
-
-def advice(public_key: object, algorithm: str, digest: str) -> str:
-    """Return recommended, legacy, weak or unknown, as BSI TR-02102-1 has it."""
-    if digest not in HASHES:
-        return "weak"
+def advice(public_key: object, algorithm: str, digest: str) -> cryptopolicy.Word:
+    """Return recommended, legacy, weak or unknown; *algorithm* and *digest* as asn1crypto has them."""
+    bits = 0
+    family = key_in_words(public_key).lower()
     if isinstance(public_key, rsa.RSAPublicKey):
-        if public_key.key_size < RSA_BITS:
-            return "weak"
-        return "recommended" if algorithm == "rsassa_pss" else "legacy"
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return "recommended" if public_key.curve.key_size >= CURVE_BITS else "weak"
-    if isinstance(public_key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        return "unknown"
-    return "weak"
+        bits = public_key.key_size
+        family = "rsa-pss" if algorithm == "rsassa_pss" else "rsa-pkcs1v15"
+    elif isinstance(public_key, ec.EllipticCurvePublicKey):
+        bits, family = public_key.curve.key_size, "ecdsa"
+    return cryptopolicy.advice(f"{family}-{digest}", bits).word
 
 
 def key_in_words(public_key: object) -> str:
@@ -161,7 +121,22 @@ class Status:
     """good, revoked or not-checked."""
     as_of: datetime | None = None
     """When whoever answers for it said so."""
+    until: datetime | None = None
+    """Until when they wanted that to be used; None: nothing was said."""
     revoked_at: datetime | None = None
+
+    def proves(self, at: datetime, now: datetime, not_after: datetime) -> bool:
+        """Return whether it says something of the time *at*.
+
+        Either it was in force then, or it was made later, but not after the certificate had
+        expired: from then on nobody has to list it (RFC 5280, 5). What has no end or comes
+        from the future proves nothing.
+        """
+        if self.as_of is None or self.until is None:
+            return False
+        apart = evidence.MOST_APART
+        made_in_time = self.as_of <= now + apart and self.as_of <= min(self.until, not_after)
+        return made_in_time and at <= self.until + apart
 
 
 class Revocations:
@@ -170,61 +145,104 @@ class Revocations:
     def __init__(self, crls: Iterable[bytes], ocsps: Iterable[bytes]) -> None:
         """Parse what can be parsed."""
         self._crls = _parsed(x509.load_der_x509_crl, crls)
-        self._ocsps = [
-            answer
-            for answer in _parsed(ocsp.load_der_ocsp_response, ocsps)
-            if answer.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL
-        ]
+        self._ocsps = _parsed(_successful, ocsps)
         self.used: set[bytes] = set()
         """Certificates of responders that answered for one that was asked about."""
+        self._found: dict[tuple[bytes, bytes], tuple[Status, ...]] = {}
 
     def of(self, certificate: bytes, issuer: bytes) -> Status:
         """Return what is proven of *certificate*: a revocation before all, else the newest word."""
-        subject, authority = load(certificate), load(issuer)
-        if subject is None or authority is None:
-            return Status()
-        found = [one for crl in self._crls if (one := _by_crl(crl, subject, authority))]
-        for answer in self._ocsps:
-            try:
-                found += self._by_ocsp(answer, subject, authority)
-            except BAD:
-                continue
+        found = self._all_of(certificate, issuer)
         revoked = [one for one in found if one.status == "revoked"]
         return max(revoked or found, key=lambda one: str(one.as_of), default=Status())
 
-    def _by_ocsp(
-        self, answer: ocsp.OCSPResponse, subject: x509.Certificate, issuer: x509.Certificate
-    ) -> Iterable[Status]:
-        for single in answer.responses:
-            asked = ocsp.OCSPRequestBuilder().add_certificate(
-                subject, issuer, single.hash_algorithm
-            )
-            same = asked.build()
-            if (
-                single.serial_number != subject.serial_number
-                or single.issuer_key_hash != same.issuer_key_hash
-                or single.issuer_name_hash != same.issuer_name_hash
-                or not self._answered(answer, issuer)
-            ):
-                continue
-            if single.certificate_status is ocsp.OCSPCertStatus.GOOD:
-                yield Status(status="good", as_of=single.this_update_utc)
-            elif single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
-                yield Status(
-                    status="revoked",
-                    as_of=single.this_update_utc,
-                    revoked_at=single.revocation_time_utc,
-                )
+    def lacking(self, certificate: bytes, issuer: bytes, at: datetime, now: datetime) -> str:
+        """Return why it is not proven that *certificate* was good at the time *at*; "" if it is.
 
-    def _answered(self, answer: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
-        """Return whether the issuer signed it, or somebody whom it made its responder."""
-        for responder in (issuer, *answer.certificates):
-            if responder is not issuer and not _may_respond(responder, issuer):
+        `missing`, `out-of-time` or `revoked`.
+        """
+        found, subject = self._all_of(certificate, issuer), load(certificate)
+        if any(one.revoked_at is not None and one.revoked_at <= at for one in found):
+            return "revoked"
+        if subject is None or not found:
+            return "missing"
+        not_after = subject.not_valid_after_utc
+        return "" if any(one.proves(at, now, not_after) for one in found) else "out-of-time"
+
+    def _all_of(self, certificate: bytes, issuer: bytes) -> tuple[Status, ...]:
+        if (certificate, issuer) not in self._found:
+            self._found[certificate, issuer] = tuple(self._looked_up(certificate, issuer))
+        return self._found[certificate, issuer]
+
+    def _looked_up(self, certificate: bytes, issuer: bytes) -> Iterable[Status]:
+        subject, authority = load(certificate), load(issuer)
+        if subject is None or authority is None:
+            return
+        for crl in self._crls:
+            if one := _by_crl(crl, subject, authority):
+                yield one
+        for answer in self._ocsps:
+            with suppress(*BAD):
+                yield from list(self._by_ocsp(answer, subject, authority))
+
+    def _by_ocsp(
+        self, answer: asn1_ocsp.OCSPResponse, subject: x509.Certificate, issuer: x509.Certificate
+    ) -> Iterable[Status]:
+        # Not cryptography: it reads no answer whose times have fractions, and some have.
+        basic = answer["response_bytes"]["response"].parsed
+        for single in basic["tbs_response_data"]["responses"]:
+            begin, end = single["this_update"].native, single["next_update"].native
+            if not _concerns(single["cert_id"], subject, issuer):
                 continue
-            if _signed(responder.public_key(), answer):
+            if not self._answered(basic, issuer, begin):
+                continue
+            until = end or begin + evidence.OCSP_HOLDS
+            word = single["cert_status"]
+            if word.name == "good":
+                yield Status(status="good", as_of=begin, until=until)
+            elif word.name == "revoked":
+                at = word.chosen["revocation_time"].native
+                yield Status(status="revoked", as_of=begin, until=until, revoked_at=at)
+
+    def _answered(
+        self, basic: asn1_ocsp.BasicOCSPResponse, issuer: x509.Certificate, at: datetime
+    ) -> bool:
+        """Return whether the issuer signed it, or somebody who was its responder then."""
+        held = (load(one.dump()) for one in islice(basic["certs"], LONGEST_CHAIN))
+        for responder in (issuer, *(one for one in held if one is not None)):
+            if responder is not issuer and not _may_respond(responder, issuer, at):
+                continue
+            if _signed(responder.public_key(), basic):
                 self.used.add(responder.public_bytes(serialization.Encoding.DER))
                 return True
         return False
+
+
+def _concerns(about: asn1_ocsp.CertId, subject: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether an answer is about *subject* of *issuer* (RFC 6960, 4.1.1)."""
+    digest = about["hash_algorithm"]["algorithm"].native
+    if digest not in {"sha1", "sha256", "sha384", "sha512"}:
+        return False
+    key = asn1_keys.PublicKeyInfo.load(
+        issuer.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    # Behind the first byte of a BIT STRING, which counts the bits that are not used.
+    named = hashlib.new(digest, issuer.subject.public_bytes()).digest()
+    keyed = hashlib.new(digest, key["public_key"].contents[1:]).digest()
+    return (
+        about["serial_number"].native == subject.serial_number
+        and subject.issuer == issuer.subject
+        and (about["issuer_name_hash"].native, about["issuer_key_hash"].native) == (named, keyed)
+    )
+
+
+def _successful(data: bytes) -> asn1_ocsp.OCSPResponse:
+    answer = asn1_ocsp.OCSPResponse.load(data, strict=True)
+    if answer["response_status"].native != "successful":
+        raise ValueError("the responder could not say")
+    return answer
 
 
 def _parsed(parse: Any, items: Iterable[bytes]) -> list[Any]:
@@ -243,36 +261,42 @@ def _by_crl(
     try:
         if crl.issuer != subject.issuer or not crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
             return None
-        if _partial(crl):
+        if not _may_sign_lists(issuer):
             return None
+        evidence.about(crl, subject)
         entry = crl.get_revoked_certificate_by_serial_number(subject.serial_number)
-    except BAD:
+    except (DaemonError, x509.ExtensionNotFound, x509.DuplicateExtension, *BAD):
         return None
+    begin, end = crl.last_update_utc, crl.next_update_utc
     if entry is None:
-        return Status(status="good", as_of=crl.last_update_utc)
-    return Status(status="revoked", as_of=crl.last_update_utc, revoked_at=entry.revocation_date_utc)
+        return Status(status="good", as_of=begin, until=end)
+    return Status(status="revoked", as_of=begin, until=end, revoked_at=entry.revocation_date_utc)
 
 
-def _partial(crl: x509.CertificateRevocationList) -> bool:
-    """Return whether a CRL does not list everything (RFC 5280, 5.2.4 and 5.2.5)."""
-    critical = {extension.oid for extension in crl.extensions if extension.critical}
-    return bool(critical)
+def _may_sign_lists(issuer: x509.Certificate) -> bool:
+    """Return whether nothing in *issuer* forbids it (RFC 5280, 6.3.3 f)."""
+    try:
+        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
 
 
-def _may_respond(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether *issuer* made it a responder (RFC 6960, 4.2.2.2)."""
+def _may_respond(responder: x509.Certificate, issuer: x509.Certificate, at: datetime) -> bool:
+    """Return whether *issuer* had made it a responder (RFC 6960, 4.2.2.2) at that time."""
     try:
         usage = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return False
+    if not responder.not_valid_before_utc <= at <= responder.not_valid_after_utc:
+        return False
     return ExtendedKeyUsageOID.OCSP_SIGNING in usage and _issued(responder, issuer)
 
 
-def _signed(key: object, answer: ocsp.OCSPResponse) -> bool:
-    algorithm = answer.signature_hash_algorithm
+def _signed(key: object, basic: asn1_ocsp.BasicOCSPResponse) -> bool:
+    algorithm = DIGESTS.get(basic["signature_algorithm"].hash_algo)
     if algorithm is None:
         return False
-    signature, data = answer.signature, answer.tbs_response_bytes
+    signature, data = basic["signature"].native, basic["tbs_response_data"].dump()
     if isinstance(key, ec.EllipticCurvePublicKey):
         return _verifies(key, signature, data, ec.ECDSA(algorithm))
     if isinstance(key, rsa.RSAPublicKey):

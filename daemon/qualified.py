@@ -13,25 +13,37 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
 from daemon import der
 from daemon.chain import issued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-EXTENSION: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.3")
+EXTENSION: Final = "1.3.6.1.5.5.7.1.3"
 """RFC 3739, 3.2.6."""
-COMPLIANCE: Final = core.ObjectIdentifier("0.4.0.1862.1.1").dump()
-DEVICE: Final = core.ObjectIdentifier("0.4.0.1862.1.4").dump()
 TYPE: Final = core.ObjectIdentifier("0.4.0.1862.1.6").dump()
-SEAL: Final = core.ObjectIdentifier("0.4.0.1862.1.6.2").dump()
+NAMES: Final = {
+    core.ObjectIdentifier(f"0.4.0.1862.1.{oid}").dump(): name
+    for oid, name in {
+        "1": "compliance",
+        "4": "device",
+        "6.1": "signatures",
+        "6.2": "seals",
+        "6.3": "websites",
+        "7": "other-law",
+    }.items()
+}
+"""QcCompliance (4.2.1), QcSSCD (4.2.2), the values of QcType (4.2.3), QcCClegislation (4.2.4)."""
+UNREADABLE: Final = "unreadable"
 
 NOT_QUALIFIED: Final = "not-qualified"
 NOT_CHECKED: Final = "qualified-not-checked"
 LISTED: Final = "qualified-listed"
 NOT_LISTED: Final = "qualified-not-listed"
+WORDS: Final = (NOT_QUALIFIED, NOT_CHECKED, LISTED, NOT_LISTED)
 ENOUGH: Final = frozenset({NOT_CHECKED, LISTED})
 """With these, a profile that asks for a qualified certificate has one."""
 WANTING: Final = "seal-quality"
@@ -42,36 +54,44 @@ WANTING: Final = "seal-quality"
 class Statements:
     """The statements that matter for a seal."""
 
-    compliance: bool = False
-    """QcCompliance (4.2.1): issued as a qualified certificate."""
-    device: bool = False
-    """QcSSCD (4.2.2): the key is in a qualified device."""
-    seal: bool = False
-    """QcType (4.2.3) names electronic seals."""
+    said: tuple[str, ...] = ()
+    """Of NAMES, each once and as it comes; or `unreadable` alone."""
 
     @property
     def qualified(self) -> bool:
-        """Whether it calls itself a qualified certificate for electronic seals."""
-        return self.compliance and self.seal
+        """Whether it calls itself a qualified certificate for electronic seals by EU law."""
+        return {"compliance", "seals"} <= set(self.said) and "other-law" not in self.said
 
 
 @lru_cache(maxsize=64)
 def statements(certificate: bytes) -> Statements:
-    """Return what a certificate in DER says; what cannot be read says nothing."""
+    """Return what a certificate in DER says; whatever it holds, nothing is raised."""
     try:
-        extensions = x509.load_der_x509_certificate(certificate).extensions
-        value = extensions.get_extension_for_oid(EXTENSION).value
-        assert isinstance(value, x509.UnrecognizedExtension)
-        (outer,) = der.inside(value.value, der.SEQUENCE)
-        found = {}
-        for statement in der.values(outer.content):
-            kind, *info = der.values(statement.content)
-            found[kind.whole] = info
-        types = found.get(TYPE, [])
-        named = {one.whole for held in types for one in der.values(held.content)}
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # NotDer is one
-        return Statements()
-    return Statements(compliance=COMPLIANCE in found, device=DEVICE in found, seal=SEAL in named)
+        # Not cryptography, which reads no extension where one of the others is odd.
+        extensions = asn1_x509.Certificate.load(certificate)["tbs_certificate"]["extensions"]
+        held = [one["extn_value"].contents for one in extensions if _is_qc(one)]
+        if not held:
+            return Statements()
+        (value,) = held  # twice would be two words (RFC 5280, 4.2)
+        (outer,) = der.inside(value, der.SEQUENCE)
+        return Statements(said=tuple(dict.fromkeys(_said(outer.content))))
+    except (ValueError, TypeError):  # NotDer is one
+        return Statements(said=(UNREADABLE,))
+
+
+def _is_qc(extension: asn1_x509.Extension) -> bool:
+    return bool(extension["extn_id"].dotted == EXTENSION)
+
+
+def _said(content: bytes) -> Iterator[str]:
+    for statement in der.values(content):
+        kind, *info = der.values(statement.content)
+        if kind.whole in NAMES:
+            yield NAMES[kind.whole]
+        elif kind.whole == TYPE:
+            (types,) = info
+            named = (one.whole for one in der.values(types.content))
+            yield from (NAMES[one] for one in named if one in NAMES)
 
 
 def standing(certificate: bytes, listed: Iterable[bytes] | None) -> str:

@@ -262,7 +262,8 @@ class _Writer:
         if seal.level:
             proven = seal.proven_at or seal.level == "B-B"
             means = text[f"level-{seal.level}" if proven else "level-unproven"]
-            yield self._row("level", f"PAdES {seal.level}: {means}")
+            why = text[f"level-lacks-{seal.level_lacks}"].format(who=shown(seal.level_lacks_of))
+            yield self._row("level", f"PAdES {seal.level}: {means} {why}".rstrip())
         yield self._row(
             "content", text["intact" if seal.intact else "altered"], bad=not seal.intact
         )

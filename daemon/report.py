@@ -88,7 +88,12 @@ class Seal:
     permissions: int = 0
     """DocMDP: 1 nothing may change, 2 forms and signatures, 3 also notes; 0 says nothing."""
     level: str = ""
-    """PAdES: B-B, B-T, B-LT or B-LTA, judged by what is there; empty if it is no PAdES."""
+    """PAdES: B-B, B-T, B-LT or B-LTA; empty if it is no PAdES. B-LT and more only if it is proven."""
+    level_lacks: str = ""
+    """Why it is B-T though the file has a place for evidence (/DSS): no-time-stamp, time-stamp,
+    not-trusted, missing, out-of-time or revoked."""
+    level_lacks_of: str = ""
+    """About whose certificate that is."""
 
     @property
     def good(self) -> bool:

@@ -203,7 +203,9 @@ class Stamper:
         stamped = timestamped.with_token(seal, token.der)
         part = await asyncio.to_thread(self._restamped, folder, document, stamped)
         document, level = _reached(document, token, self._config.profiles[document.profile].level)
-        document = await self._spool(Spool.stamp, document, part, level, token.at, self._clock())
+        document = await self._spool(
+            Spool.stamp, document, part, level, token.at, self._clock(), token.by
+        )
         await asyncio.to_thread(settle, folder, document)
         return document
 

@@ -198,6 +198,10 @@ class Snapshot:
     oldest_unsealed: Oldest | None
     oldest_unfiled: Oldest | None
     oldest_refused: Oldest | None
+    unstamped: int
+    """Sealed documents that still want a time stamp."""
+    oldest_unstamped: Oldest | None
+    """The one of them that was sealed first, since then."""
     targets: tuple[TargetStatus, ...]
     token: TokenState
     certificate: CertificateState | None
@@ -248,6 +252,8 @@ def make(reader: Reader | None, alarms: tuple[Alarm, ...], live: Live) -> Snapsh
         oldest_unsealed=found.oldest_unsealed,
         oldest_unfiled=found.oldest_unfiled,
         oldest_refused=found.oldest_refused,
+        unstamped=found.unstamped,
+        oldest_unstamped=found.oldest_unstamped,
         targets=found.targets,
         token=live.token,
         certificate=live.certificate,
@@ -279,6 +285,8 @@ class _Records:
     oldest_unsealed: Oldest | None = None
     oldest_unfiled: Oldest | None = None
     oldest_refused: Oldest | None = None
+    unstamped: int = 0
+    oldest_unstamped: Oldest | None = None
     missing: tuple[ScansMissing, ...] = ()
     head: ledger.Head = ledger.EMPTY
     sealed: SealedDay | None = None
@@ -294,6 +302,8 @@ def _read(reader: Reader, targets: Iterable[TargetState], now: datetime) -> _Rec
         oldest_unsealed=_oldest(reader, UNSEALED),
         oldest_unfiled=_oldest(reader, UNFILED),
         oldest_refused=_oldest(reader, (State.REFUSED,)),
+        unstamped=reader.unstamped(),
+        oldest_unstamped=_oldest_unstamped(reader),
         missing=tuple(
             ScansMissing(
                 hotfolder=name,
@@ -334,6 +344,13 @@ def _oldest(reader: Reader, states: Iterable[State]) -> Oldest | None:
     # Ids are in the order of claiming: UUIDv7.
     first = min(found, key=lambda document: document.id)
     return Oldest(id=first.id, since=first.claimed_at)
+
+
+def _oldest_unstamped(reader: Reader) -> Oldest | None:
+    found = reader.oldest_unstamped()
+    if found is None:
+        return None
+    return Oldest(id=found.id, since=found.sealed_at or found.claimed_at)
 
 
 def _attention(

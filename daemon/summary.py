@@ -72,6 +72,9 @@ def _status(snapshot: Mapping[str, Any], f: Formats) -> Iterator[str]:
             yield from _remedy(code, f)
     yield ""
     yield f"{f.word('documents')}: {_counts('document', snapshot['documents'], f)}"
+    if oldest := snapshot["oldest_unstamped"]:
+        since = f.word("since", at=f.moment(utc_time(oldest["since"])))
+        yield f"{f.many('unstamped_n', snapshot['unstamped'])} ({since})"
     for missing in snapshot["missing"]:
         more = ", …" if missing["count"] > len(missing["numbers"]) else ""
         numbers = f"{', '.join(missing['numbers'])}{more} ({f.number(missing['count'])})"

@@ -185,7 +185,7 @@ def _pdf(
     from daemon.embedded import Embedded  # noqa: PLC0415
 
     context, revocation = _contexts(reader, trust, stamps, now)
-    embedded = Embedded(reader, trust, stamps)
+    embedded = Embedded(reader, trust, stamps, now)
     found: list[EmbeddedPdfSignature] = []
     broken: list[Seal] = []
     # Not `reader.embedded_signatures`: that leaves out what it does not know.
@@ -219,7 +219,7 @@ def _pdf(
 
 
 def _stamped_later(seals: list[Seal]) -> list[Seal]:
-    """Return the seals, each with the time that a later document time stamp proves for it."""
+    """Return the seals, each with what a later document time stamp proves for it."""
     proven: list[Seal] = []
     stamp: Seal | None = None
     for seal in reversed(seals):
@@ -227,6 +227,8 @@ def _stamped_later(seals: list[Seal]) -> list[Seal]:
             stamp = seal
         if stamp is not None and not seal.timestamp and not seal.proven_at:
             seal = replace(seal, proven_at=stamp.proven_at, stamped_by=stamp.signer)  # noqa: PLW2901
+        if stamp is None and seal.level == "B-LTA":
+            seal = replace(seal, level="B-LT")  # noqa: PLW2901
         proven.insert(0, seal)
     return proven
 
@@ -306,7 +308,8 @@ def _judged(
             intact=stamp.intact,
             valid=stamp.valid,
             changed=_changed(stamp.modification_level),
-            changes_allowed=bool(stamp.docmdp_ok),
+            # pyHanko 0.38 works this out for signatures only, and leaves None here.
+            changes_allowed=bool(seal.summarise_integrity_info()["docmdp_ok"]),
             trusted=stamp.trusted,
             trust_problem=_indication(stamp.trust_problem_indic),
         )
@@ -325,6 +328,7 @@ def _judged(
     inside = status.timestamp_validity
     proven = _time(inside.timestamp) if inside and inside.trusted else ""
     facts = embedded.facts(seal, inside)
+    level, lacks, whose = _level(seal, inside, embedded, stamped=stamped)
     problem = problem or _revoked(facts["chain"], proven)
     return Seal(
         **known,
@@ -341,7 +345,9 @@ def _judged(
         trust_problem=problem,
         certified=_certifies(seal),
         permissions=seal.docmdp_level.value if seal.docmdp_level else 0,
-        level=_level(seal, timestamp=inside is not None, stamped=stamped),
+        level=level,
+        level_lacks=lacks,
+        level_lacks_of=whose,
     )
 
 
@@ -384,14 +390,26 @@ def _algorithm(seal: EmbeddedPdfSignature) -> str:
     return _cut(f"{algorithm['algorithm'].native}, {seal.md_algorithm}")
 
 
-def _level(seal: EmbeddedPdfSignature, *, timestamp: bool, stamped: bool) -> str:
+def _level(
+    seal: EmbeddedPdfSignature, inside: Any, embedded: Embedded, *, stamped: bool
+) -> tuple[str, str, str]:
+    """Return the PAdES level; and if it is less than the file's /DSS promises, why, and whose.
+
+    *inside* is what was found out of the time stamp in the seal, *stamped* whether there is a
+    document time stamp. Anybody can append a DSS, so what is in it has to prove something.
+    """
     if seal.sig_object.get("/SubFilter", None) != "/ETSI.CAdES.detached":
-        return ""
-    if not timestamp and not stamped:
-        return "B-B"
-    if "/DSS" not in seal.reader.root:
-        return "B-T"
-    return "B-LTA" if stamped else "B-LT"
+        return "", "", ""
+    if inside is None and not stamped:
+        return "B-B", "", ""
+    if not embedded.has_store:
+        return "B-T", "", ""
+    if inside is None:
+        return "B-T", "no-time-stamp", ""
+    if not inside.trusted:
+        return "B-T", "time-stamp", _cut(inside.signing_cert.subject.human_friendly)
+    lacks, whose = embedded.lacking(seal, inside)
+    return "B-T" if lacks else "B-LTA" if stamped else "B-LT", lacks, whose
 
 
 def _changed(level: Any) -> str:

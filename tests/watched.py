@@ -23,6 +23,7 @@ from daemon.document import (
     Part,
     Receipt,
     Role,
+    folder_of,
     new_id,
 )
 from daemon.records.reader import open_reader
@@ -146,6 +147,25 @@ class Watched:
     def refused(self, code: str = "crashed-here", at: datetime = NOW) -> Document:
         """Claim a scan and refuse it."""
         return self.spool.refuse(self.claimed(at), code, "twice in step prepare", at)
+
+    def unstamped(
+        self, at: datetime = NOW, sealed_at: datetime | None = None, note: bytes = b""
+    ) -> Document:
+        """Bring a document to where it waits for its time stamp; only its *note* is there."""
+        document = self.claimed(at)
+        self.spool.begin(document, "seal", at)
+        folder = folder_of(self.state_dir / "documents", document.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "note.xml").write_bytes(note)
+        sealed, noted = (
+            Part(role=role, file=file, digest=Digest.of(content), size=len(content))
+            for role, file, content in (
+                ("sealed", "sealed.pdf", document.id.encode()),
+                ("note", "note.xml", note),
+            )
+        )
+        facts = {**FACTS, "level": "B-B", "stamp": "wanted"}
+        return self.spool.seal(document, sealed, noted, facts, at, sealed_at or at, at)
 
     def frozen(self, at: datetime = NOW) -> Document:
         """Bring a document to where its deliveries are made; there are no files of it."""

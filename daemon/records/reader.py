@@ -337,6 +337,16 @@ class Reader:
         found = self._select(f"{_being(state)} ORDER BY id LIMIT 1", [])
         return found[0] if found else None
 
+    def unstamped(self) -> int:
+        """Return how many sealed documents want a time stamp."""
+        statement = f"SELECT count(*) FROM document WHERE {schema.UNSTAMPED}"  # noqa: S608
+        return int(self._db.execute(statement).fetchone()[0])
+
+    def oldest_unstamped(self) -> Document | None:
+        """Return the one of them that was sealed first."""
+        found = self._select(f"{schema.UNSTAMPED} ORDER BY sealed_at, id LIMIT 1", [])
+        return found[0] if found else None
+
     def newest(self, limit: int, before: str = "", state: State | None = None) -> list[Document]:
         """Return the newest documents, those before the id *before* and in *state* if given."""
         which = "" if state is None else f"{_being(state)} AND "

@@ -43,17 +43,18 @@ class Stamps(Writer):
             [profile, utc_text(before), limit],
         )
 
-    def unstamped(self) -> int:
-        """Return how many documents want a time stamp."""
-        statement = f"SELECT count(*) FROM document WHERE {schema.UNSTAMPED}"  # noqa: S608
-        return int(self._db.execute(statement).fetchone()[0])
-
     def stamp(
-        self, document: Document, sealed: Part, level: str, stamped_at: datetime, now: datetime
+        self,
+        document: Document,
+        sealed: Part,
+        level: str,
+        stamped_at: datetime,
+        now: datetime,
+        authority: str = "",
     ) -> Document:
         """Commit the sealed file that carries its token; it is found again under this digest.
 
-        The document is left in the step `freeze`, which follows at once.
+        *authority* is who stamped it, by its certificate. The document is left in the step `freeze`, which follows at once.
         """
         with self._step(now) as step:
             detail = {
@@ -61,6 +62,7 @@ class Stamps(Writer):
                 "size": sealed.size,
                 "level": level,
                 "stamped_at": utc_text(stamped_at),
+                "stamped_by": authority,
             }
             moves.move_document(
                 step,

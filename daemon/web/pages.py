@@ -18,14 +18,14 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
 
-from daemon import findings, ledger, notewords, status, stored
-from daemon.document import State, is_id, utc_time
+from daemon import findings, ledger, notewords, qualified, status, stored
+from daemon.document import Event, State, is_id, utc_time
 from daemon.errors import PermanentError, PersonNeeded
 from daemon.formats import Formats
 from daemon.records.reader import open_reader
 from daemon.web import metrics
 from daemon.web.formats import commands, pretty
-from daemon.words import LANGUAGES
+from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ENGLISH: Final = LANGUAGES.index("en")
 NEWEST: Final = 15
 """So many documents stand on the overview."""
 PER_PAGE: Final = 50
@@ -80,6 +81,10 @@ class _Whole:
     """The fields of its transfer note, if it has one."""
     note_code: str
     """Why its note cannot be shown."""
+    stamped_by: str
+    """Whose time stamp is in its seal; "" if there is none, or nobody wrote that down."""
+    quality: str
+    """What its seal is: a word of qualified.py, as its note has it; "" where that is not known."""
 
 
 class _UnreadableError(Exception):
@@ -264,14 +269,18 @@ def _whole(reader: Reader, document_id: str, documents: Path) -> _Whole:
             note = notewords.from_xml(stored.note(documents, document))
         except PermanentError as exc:
             note_code = exc.code
+    lines = [(json.loads(line), ledger.hash_of(line)) for line in reader.lines(document_id)]
+    stamps = [line["detail"] for line, _ in lines if line["event"] == Event.STAMP]
     return _Whole(
         document=document,
+        stamped_by=stamps[-1].get("stamped_by", "") if stamps else "",
+        quality=_quality(note.get("certificate", "")),
         deliveries=reader.deliveries(document_id),
         receipts={
             target: json.loads(receipts)
             for target, receipts in reader.receipts(document_id).items()
         },
-        lines=[(json.loads(line), ledger.hash_of(line)) for line in reader.lines(document_id)],
+        lines=lines,
         stands_for=reader.superseded(document_id),
         resembles=reader.resembled(document),
         note=note,
@@ -281,6 +290,12 @@ def _whole(reader: Reader, document_id: str, documents: Path) -> _Whole:
             for code, runs in findings.by_code(document.finding_pages).items()
         },
     )
+
+
+def _quality(certificate: str) -> str:
+    """Return the word that a note's line about its certificate ends with."""
+    words = (word for word in qualified.WORDS if certificate.endswith(f"; {WORDS[word][ENGLISH]}"))
+    return next(words, "")
 
 
 def _headed(note: dict[str, str], formats: Formats) -> tuple[notewords.Heading, ...]:

@@ -1,5 +1,7 @@
 """B-LT in one revision: the evidence is in the file before it is signed, the token in its gap."""
 
+# ruff: noqa: F811 (fixtures of another module are arguments here)
+
 from __future__ import annotations
 
 import asyncio
@@ -28,6 +30,7 @@ from daemon.timestamp import TimeStamps
 from daemon.workers import Worker, Workers
 from daemon.workplace import Workplace
 from tests import certomancer
+from tests.contract.test_verify import Judge, judge, place, runner  # noqa: F401 (fixtures)
 from tests.court import docket
 from tests.sealing import now, sealing
 from tests.unit.pages_samples import NOTE
@@ -98,7 +101,11 @@ def offline(path: Path, root: bytes) -> Any:
 
 @pytest.mark.parametrize("name", ["brief.pdf", "foto.jpg"])
 def test_b_lt_validates_without_a_line_from_what_is_in_the_one_revision(
-    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path], name: str
+    tmp_path: Path,
+    issued: tuple[IssuedFiles, Authority],
+    drawn: dict[str, Path],
+    judge: Judge,
+    name: str,
 ) -> None:
     """A PDF rewritten and an image wrapped; nothing is appended, so DocMDP 1 holds."""
     files, made = issued
@@ -128,6 +135,8 @@ def test_b_lt_validates_without_a_line_from_what_is_in_the_one_revision(
 
     stamped = asyncio.run(main())
 
+    (one,) = judge(stamped, made.certificate("root"), now=now()).seals
+    assert (one.level, one.level_lacks, one.good) == ("B-LT", "", True)
     status = offline(stamped, made.certificate("root"))
     assert status.bottom_line, status.pretty_print_details()
     assert status.coverage.name == "ENTIRE_FILE"
@@ -138,7 +147,10 @@ def test_b_lt_validates_without_a_line_from_what_is_in_the_one_revision(
 
 
 def test_b_b_with_a_token_put_into_its_gap_is_b_t_for_validators_that_are_not_ours(
-    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+    tmp_path: Path,
+    issued: tuple[IssuedFiles, Authority],
+    drawn: dict[str, Path],
+    judge: Judge,
 ) -> None:
     """The token came later; the file has one revision, and the seal covers all of it."""
     files, made = issued
@@ -156,6 +168,8 @@ def test_b_b_with_a_token_put_into_its_gap_is_b_t_for_validators_that_are_not_ou
 
     stamped = asyncio.run(main())
 
+    (one,) = judge(stamped, *certificate.load_pem(made.chain), now=now()).seals
+    assert (one.level, one.level_lacks, one.good) == ("B-T", "", True)
     with stamped.open("rb") as file:
         reader = PdfFileReader(file)
         assert "/DSS" not in reader.root

@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING
 
 import pikepdf
 import pytest
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
 from asn1crypto.crl import CertificateList
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign import signers
 from pyhanko.sign.timestamps import DummyTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
-from daemon import certificate, der, judgement
+from daemon import certificate, der, judgement, qualified
 from daemon.pages.packet import fresh
 from daemon.reading import page, paper, render
 from daemon.report import Certificate, Note, Report, Seal, as_json
@@ -53,6 +56,8 @@ from tests.contract.test_verify import (  # noqa: F401 (fixtures)
 from tests.unit.pages_samples import NOTE
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
     from tests.certomancer import Authority, IssuedFiles
 
 OUTSIDE = (Path(__file__).parents[2] / "docs" / "outside.md").read_text("utf-8")
@@ -165,12 +170,15 @@ def test_the_chain_is_shown_to_its_root_and_what_was_given_is_said(judge: Judge)
     assert text.count("TRUSTED BECAUSE GIVEN") == 1
 
 
-def crl(ca: Stranger, *revoked: tuple[int, datetime], key: Stranger | None = None) -> bytes:
-    builder = x509.CertificateRevocationListBuilder(
-        x509.load_der_x509_certificate(ca.certificate).subject,
-        NOW - timedelta(hours=2),
-        NOW + timedelta(hours=2),
-    )
+def crl(
+    ca: Stranger,
+    *revoked: tuple[int, datetime],
+    key: Stranger | None = None,
+    hours: tuple[int, int] = (-2, 2),
+) -> bytes:
+    begin, end = (NOW + timedelta(hours=one) for one in hours)
+    subject = x509.load_der_x509_certificate(ca.certificate).subject
+    builder = x509.CertificateRevocationListBuilder(subject, begin, end)
     for serial, at in revoked:
         entry = x509.RevokedCertificateBuilder(serial, at).build()
         builder = builder.add_revoked_certificate(entry)
@@ -216,17 +224,7 @@ def test_a_time_stamp_from_before_the_revocation_keeps_the_seal(judge: Judge) ->
     assert (one.chain[0].revocation, one.trust_problem, one.good) == ("revoked", "", True)
 
 
-@pytest.mark.parametrize("responder", ["ca", "delegated", "nobody"])
-def test_ocsp_counts_from_the_issuer_and_from_whom_it_made_responder(responder: str) -> None:
-    """RFC 6960, 4.2.2.2: anybody can write "good"."""
-    ca = authority()
-    leaf = signed("Leaf", ca)
-    may = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
-    who = {
-        "ca": ca,
-        "delegated": signed("Responder", ca, may, serial=8),
-        "nobody": signed("Responder", None, may, serial=8),
-    }[responder]
+def ocsp_answer(leaf: Stranger, ca: Stranger, who: Stranger) -> bytes:
     subject, issuer = (x509.load_der_x509_certificate(one.certificate) for one in (leaf, ca))
     own = x509.load_der_x509_certificate(who.certificate)
     builder = (
@@ -238,12 +236,194 @@ def test_ocsp_counts_from_the_issuer_and_from_whom_it_made_responder(responder: 
         .responder_id(ocsp.OCSPResponderEncoding.HASH, own)
         .certificates([own])
     )
-    answer = builder.sign(who.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    return builder.sign(who.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize("responder", ["ca", "delegated", "former", "nobody"])
+def test_ocsp_counts_from_the_issuer_and_from_whom_it_made_responder(responder: str) -> None:
+    """RFC 6960, 4.2.2.2: anybody can write "good"."""
+    ca = authority()
+    leaf = signed("Leaf", ca)
+    may = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+    who = {
+        "ca": ca,
+        "delegated": signed("Responder", ca, may, serial=8),
+        "former": signed("Responder", ca, may, serial=8, days=(-9, -1)),
+        "nobody": signed("Responder", None, may, serial=8),
+    }[responder]
+    answer = ocsp_answer(leaf, ca, who)
 
     found = judgement.Revocations([], [answer, b"junk"]).of(leaf.certificate, ca.certificate)
 
-    assert found.status == ("not-checked" if responder == "nobody" else "good")
-    assert found.as_of == (None if responder == "nobody" else NOW)
+    none = responder in {"former", "nobody"}
+    assert found.status == ("not-checked" if none else "good")
+    assert found.as_of == (None if none else NOW)
+
+
+class LongTerm:
+    """A root with two authorities below it, one of seals and one of time stamps."""
+
+    def __init__(self) -> None:
+        ca = x509.BasicConstraints(ca=True, path_length=None)
+        may = usage("key_cert_sign", "crl_sign")
+        stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+        self.root = authority("Root")
+        self.issuing = signed("Issuing", self.root, ca, may, serial=2)
+        self.stamps = signed("Stamps", self.root, ca, may, serial=3)
+        self.leaf = signed("Leaf", self.issuing, usage("content_commitment"))
+        self.tsa = signed("TSA", self.stamps, stamping, serial=9)
+        held = asn1_x509.Certificate.load(self.tsa.certificate)
+        self.stamper = DummyTimeStamper(held, self.tsa.pkcs8, fixed_dt=NOW)
+        self.sealed = by_others(plain(), self.leaf.as_pyhanko(), "A", self.stamper)
+        self.lists = {one: crl(getattr(self, one)) for one in ("root", "issuing", "stamps")}
+
+    def file(self, *answers: bytes, **lists: bytes | None) -> bytes:
+        """Return the sealed file with a DSS: these OCSP answers; *lists* instead of the good ones."""
+        file = io.BytesIO(self.sealed)
+        made = [CertificateList.load(one) for one in ({**self.lists, **lists}).values() if one]
+        DocumentSecurityStore.add_dss(
+            file,
+            None,
+            certs=[asn1_x509.Certificate.load(c.certificate) for c in (self.issuing, self.stamps)],
+            crls=made,
+            ocsps=[asn1_ocsp.OCSPResponse.load(one) for one in answers],
+        )
+        return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def long_term() -> LongTerm:
+    return LongTerm()
+
+
+def test_evidence_about_both_chains_makes_b_lt(long_term: LongTerm, judge: Judge) -> None:
+    """And only with all of it, as the next tests have it."""
+    found = judge(long_term.file(), long_term.root.certificate)
+
+    (one,) = found.seals
+    assert (one.level, one.level_lacks, one.level_lacks_of) == ("B-LT", "", "")
+    assert found.good
+    assert "Not B-LT" not in render(found, "en")
+
+
+@pytest.mark.parametrize("whose", ["root", "issuing", "stamps"])
+@pytest.mark.parametrize(
+    "worth", ["absent", "forged", "over", "to-come", "of-a-responder-who-is-none", "revoked"]
+)
+def test_one_gap_in_the_evidence_leaves_b_t(
+    whose: str, worth: str, long_term: LongTerm, judge: Judge
+) -> None:
+    """A /DSS is put there by whoever has the file: that it is there says nothing."""
+    ca = getattr(long_term, whose)
+    subject = {"root": "Issuing", "issuing": "Leaf", "stamps": "TSA"}[whose]
+    serial = {"root": 2, "issuing": 7, "stamps": 9}[whose]
+    other = authority("Nobody")
+    answers: list[bytes] = []
+    bad: bytes | None = None
+    if worth == "forged":
+        bad = crl(ca, key=other)
+    elif worth == "over":
+        bad = crl(ca, hours=(-9, -5))
+    elif worth == "to-come":
+        bad = crl(ca, hours=(5, 9))
+    elif worth == "revoked":
+        bad = crl(ca, (serial, NOW - timedelta(hours=1)))
+    elif worth == "of-a-responder-who-is-none":
+        held = {"root": "issuing", "issuing": "leaf", "stamps": "tsa"}[whose]
+        answers = [ocsp_answer(getattr(long_term, held), ca, other)]
+
+    found = judge(long_term.file(*answers, **{whose: bad}), long_term.root.certificate)
+
+    (one,) = found.seals
+    lacks = {"over": "out-of-time", "to-come": "out-of-time", "revoked": "revoked"}
+    assert (one.level, one.level_lacks) == ("B-T", lacks.get(worth, "missing"))
+    assert one.level_lacks_of == f"Common Name: {subject}"
+    for language, begin in (("en", "Not B-LT: "), ("de", "Nicht B-LT: ")):
+        text = render(found, language)
+        assert begin in text
+        assert f"Common Name: {subject}" in text
+
+
+def test_a_time_stamp_of_nobody_makes_no_b_lt(long_term: LongTerm, judge: Judge) -> None:
+    """The evidence may be complete: since when the seal exists is not proven."""
+    found = judge(long_term.file(), long_term.issuing.certificate)
+
+    (one,) = found.seals
+    assert (one.level, one.level_lacks) == ("B-T", "time-stamp")
+    assert "not valid or not trusted (Common Name: TSA)" in render(found, "en")
+
+
+def test_a_seal_of_nobody_makes_no_b_lt(long_term: LongTerm, judge: Judge) -> None:
+    """Its chain ends at an authority that was not given."""
+    (one,) = judge(long_term.file(), long_term.stamps.certificate).seals
+
+    assert (one.level, one.level_lacks) == ("B-T", "not-trusted")
+    assert (one.trusted, bool(one.proven_at)) == (False, True)
+
+
+def test_evidence_without_a_time_stamp_in_the_seal_is_no_b_lt(
+    long_term: LongTerm, judge: Judge
+) -> None:
+    """A document time stamp came later; and a DSS alone changes nothing."""
+    bare = LongTerm.__new__(LongTerm)
+    bare.__dict__ |= vars(long_term)
+    bare.sealed = by_others(plain(), long_term.leaf.as_pyhanko(), "A")
+    trust = long_term.root.certificate
+
+    (alone,) = judge(bare.file(), trust).seals
+    later, stamp = judge(stamped_over(bare.file(), long_term.stamper), trust).seals
+
+    assert (alone.level, alone.level_lacks) == ("B-B", "")
+    assert (later.level, later.level_lacks) == ("B-T", "no-time-stamp")
+    assert later.proven_at == stamp.proven_at != ""
+
+
+def test_b_lta_is_b_lt_and_a_document_time_stamp_that_is_good(
+    long_term: LongTerm, judge: Judge
+) -> None:
+    """One of an authority that nobody named keeps nothing fresh."""
+    _, stranger = tsa_and_stamper()
+    found = []
+    for stamper in (long_term.stamper, stranger):
+        over = stamped_over(long_term.file(), stamper)
+        found.append(judge(over, long_term.root.certificate))
+
+    assert [one.seals[0].level for one in found] == ["B-LTA", "B-LT"]
+    assert [one.good for one in found] == [True, False]
+
+
+def stamped_over(file: bytes, stamper: DummyTimeStamper) -> bytes:
+    out = io.BytesIO()
+    writer = IncrementalPdfFileWriter(io.BytesIO(file))
+    signers.PdfTimeStamper(stamper).timestamp_pdf(writer, "sha256", output=out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("hours", "expires", "proves"),
+    [
+        ((-2, 2), 99, True),
+        ((-9, -2), 99, False),
+        ((1, 2), 99, True),
+        ((1, 2), 0, False),
+        ((9, 12), 99, False),
+        ((2, -2), 99, False),
+        ((-2, None), 99, False),
+    ],
+    ids=["in force", "over", "made later", "after it expired", "to come", "backwards", "no end"],
+)
+def test_which_evidence_fits_a_time(
+    hours: tuple[int, int | None], expires: int, proves: bool
+) -> None:
+    """It was in force then, or made later while the certificate was still listed."""
+
+    def at(hour: int) -> datetime:
+        return NOW + timedelta(hours=hour)
+
+    begin, end = hours
+    said = judgement.Status(status="good", as_of=at(begin), until=None if end is None else at(end))
+
+    assert said.proves(NOW, at(3), at(expires)) is proves
 
 
 def statements(*oids: str, kinds: tuple[str, ...] = ()) -> x509.UnrecognizedExtension:
@@ -255,7 +435,7 @@ def statements(*oids: str, kinds: tuple[str, ...] = ()) -> x509.UnrecognizedExte
         of = der.tlv(der.SEQUENCE, *map(oid, kinds))
         held.append(der.tlv(der.SEQUENCE, oid(TYPE), of))
     value = der.tlv(der.SEQUENCE, *held)
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier(judgement.QC_STATEMENTS), value)
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(qualified.EXTENSION), value)
 
 
 @pytest.mark.parametrize(
@@ -270,10 +450,10 @@ def statements(*oids: str, kinds: tuple[str, ...] = ()) -> x509.UnrecognizedExte
         ),
         (statements(COMPLIANCE, kinds=(SEALS,)), ("compliance", "seals"), "fortgeschrittenes"),
         (statements(COMPLIANCE, OTHER_LAW), ("compliance", "other-law"), "außerhalb der EU"),
+        (statements(COMPLIANCE, kinds=("1.2.3",)), ("compliance",), "für Signaturen"),
+        (statements(TYPE), ("unreadable",), "nicht bekannt"),
         (
-            x509.UnrecognizedExtension(
-                x509.ObjectIdentifier(judgement.QC_STATEMENTS), b"\x30\x05a"
-            ),
+            x509.UnrecognizedExtension(x509.ObjectIdentifier(qualified.EXTENSION), b"\x30\x05a"),
             ("unreadable",),
             "nicht bekannt",
         ),
@@ -285,7 +465,7 @@ def test_what_a_certificate_says_of_being_qualified(
     """ETSI EN 319 412-5; it is the certificate's word, and the report says that."""
     made = signed("Leaf", None, *([extension] if extension else []))
 
-    assert judgement.qualified(made.certificate) == found
+    assert qualified.statements(made.certificate).said == found
     text = render(Report(seals=(Seal(field="A", statements=found),)), "de")
     assert german in text
     assert ("Vertrauensliste nicht geprüft" in text) is (
@@ -302,10 +482,16 @@ def test_what_a_certificate_says_of_being_qualified(
         (rsa.generate_private_key(65537, 3072), "rsassa_pss", "sha1", "weak"),
         (ec.generate_private_key(ec.SECP256R1()), "ecdsa", "sha384", "recommended"),
         (ec.generate_private_key(ec.SECP192R1()), "ecdsa", "sha256", "weak"),
+        (rsa.generate_private_key(65537, 3072), "rsassa_pss", "sha3_384", "recommended"),
+        (ec.generate_private_key(ec.SECP256R1()), "ecdsa", "sha224", "weak"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519", "sha512", "unknown"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519", "sha1", "weak"),
+        (ed448.Ed448PrivateKey.generate(), "ed448", "shake256", "unknown"),
+        (dsa.generate_private_key(2048), "dsa", "sha256", "weak"),
     ],
 )
 def test_what_the_bsi_recommends(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, digest: str, wanted: str
+    key: PrivateKeyTypes, algorithm: str, digest: str, wanted: str
 ) -> None:
     """TR-02102-1: RSA from 3000 bits with PSS, ECDSA from 250 bits, SHA-2 from 256 bits."""
     assert judgement.advice(key.public_key(), algorithm, digest) == wanted
@@ -448,6 +634,11 @@ def test_the_command_prints_each_form(tmp_path: Path, sealed: bytes, rsa_token: 
     assert Seen(text).tags <= OURS
     code, text = verify(*trust, "--language", "de", "b.pdf")
     assert (code, text.splitlines()[1][:10]) == (1, "NICHT GUT:")
+    other = x509.load_der_x509_certificate(authority("Other").certificate)
+    (tmp_path / "other.pem").write_bytes(other.public_bytes(serialization.Encoding.PEM))
+    sealed_file, more = "a <b>.pdf", ("--trust", "other.pem")
+    assert verify(*more, sealed_file)[0] == 1
+    assert [verify(*both, sealed_file)[0] for both in (more + trust, trust + more)] == [0, 0]
     assert verify(*trust)[0] == 2
     assert verify("--all", "b.pdf")[0] == 2
     assert verify(*trust, "--deep", "b.pdf")[0] == 2

@@ -22,14 +22,15 @@ from selenium.common.exceptions import NoSuchElementException, StaleElementRefer
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from daemon import web
+from daemon import transfernote, web
 from daemon.codes import CODES
-from daemon.document import DeliveryState, Kin, State
+from daemon.document import DeliveryState, Kin, Part, State
 from daemon.status import Snapshot
 from daemon.web import PageContext
 from daemon.web.guard import allowed_hosts
-from daemon.words import WORDS
+from daemon.words import LANGUAGES, WORDS
 from tests.system.test_mqtt import free_port, wait_until
+from tests.unit.pages_samples import NOTE
 from tests.watched import LIVE, NOW, Watched, names_nobody
 
 ALARM = CODES["crashed-here"]
@@ -629,3 +630,56 @@ def test_the_page_of_a_document_says_what_it_waits_for(site: Site) -> None:
     text = site.ask(f"/documents/{document.id}?lang=en").text
     assert CODES["seal-quality"].en.sentence in text
     assert CODES["seal-quality"].en.remedy.split("accept_advanced", maxsplit=1)[0] in text
+
+
+@pytest.mark.parametrize(
+    ("language", "before", "after", "quality", "claim"),
+    [
+        (
+            "de",
+            "noch keiner; er wird nachgeholt",
+            "22.11.2026 13:05:00",
+            "nicht geprüft",
+            "PDF/A-2b",
+        ),
+        ("en", "none yet; it will follow", "2026-11-22 13:05:00", "not checked", "PDF/A-2b"),
+    ],
+)
+def test_the_page_of_a_document_says_what_its_seal_is_worth(
+    site: Site, browser: Browser, language: str, before: str, after: str, quality: str, claim: str
+) -> None:
+    """Level, the time and whose it is, PDF/A, and qualified or not: what a court asks first."""
+    word = WORDS["qualified-not-checked"][LANGUAGES.index("en")]
+    note = replace(NOTE, certificate=f"O=Stadt, serial 5; {word}", pdfa="2b")
+    document = site.do(lambda box: box.unstamped(note=transfernote.as_xml(note)))
+    sealed = Part(role="sealed", file="sealed.pdf", digest=document.sealed, size=9)
+
+    def shown(part: str) -> str:
+        browser.driver.get(site.url(f"/documents/{document.id}?lang={language}"))
+        return browser.driver.find_element(By.ID, part).text
+
+    assert (shown("level"), shown("stamp")) == ("B-B", before)
+    overview = site.ask(f"/?lang={language}").text
+    assert document.id in overview.partition('id="unstamped"')[2].partition("</li>")[0]
+    at = NOW + timedelta(minutes=5)
+    site.do(lambda box: box.spool.stamp(document, sealed, "B-T", at, at, "CN=TSA <1>,O=Bund"))
+
+    assert (shown("level"), shown("stamp")) == ("B-T", f"{after}, CN=TSA <1>,O=Bund")
+    assert quality in shown("quality")
+    assert shown("pdfa").startswith(claim)
+    overview = site.ask(f"/?lang={language}").text
+    assert 'id="unstamped"' not in overview
+    assert ">B-T<" in overview
+
+
+@pytest.mark.parametrize(
+    ("pdfa", "german"), [("3b", "PDF/A-3b"), ("none", "keines"), ("not claimed: fonts", "keines")]
+)
+def test_a_claim_that_is_none_is_shown_as_none(site: Site, pdfa: str, german: str) -> None:
+    """And a certificate whose word is not in the note is not called anything."""
+    note = transfernote.as_xml(replace(NOTE, certificate="O=Stadt, serial 5", pdfa=pdfa))
+    document = site.do(lambda box: box.unstamped(note=note))
+
+    text = site.ask(f"/documents/{document.id}?lang=de").text
+    assert german in text.partition('id="pdfa">')[2].partition("</dd>")[0]
+    assert 'id="quality"' not in text

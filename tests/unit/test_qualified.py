@@ -28,20 +28,20 @@ def certificate(*more: x509.ExtensionType) -> bytes:
 @pytest.mark.parametrize(
     ("kinds", "types", "said"),
     [
-        (("1", "4"), ("2",), Statements(compliance=True, device=True, seal=True)),
-        (("1",), ("1", "2"), Statements(compliance=True, seal=True)),
-        (("1", "4"), ("1",), Statements(compliance=True, device=True)),
-        (("1",), (), Statements(compliance=True)),
-        ((), ("2",), Statements(seal=True)),
+        (("1", "4"), ("2",), ("compliance", "device", "seals")),
+        (("1",), ("1", "2"), ("compliance", "signatures", "seals")),
+        (("1", "4"), ("1",), ("compliance", "device", "signatures")),
+        (("1",), (), ("compliance",)),
+        ((), ("2",), ("seals",)),
     ],
 )
 def test_each_statement_is_read(
-    kinds: Sequence[str], types: Sequence[str], said: Statements
+    kinds: Sequence[str], types: Sequence[str], said: tuple[str, ...]
 ) -> None:
     """For signatures (QcType 1) or without QcType it is no certificate for seals (4.2.3)."""
     found = statements(certificate(qc_statements(*kinds, types=types)))
 
-    assert found == said
+    assert found.said == said
     assert found.qualified == ("1" in kinds and "2" in types)
 
 
@@ -49,12 +49,21 @@ def test_each_statement_is_read(
     "value",
     [b"", b"\x30\x80\x00\x00", b"\x04\x00", der.tlv(der.SEQUENCE, b"\x05\x00"), b"\xff" * 9],
 )
-def test_what_cannot_be_read_says_nothing(value: bytes) -> None:
+def test_what_cannot_be_read_is_not_qualified(value: bytes) -> None:
     """Also in certificates of others, which can hold anything."""
-    extension = x509.UnrecognizedExtension(qualified.EXTENSION, value)
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(qualified.EXTENSION), value)
 
-    assert statements(certificate(extension)) == Statements()
-    assert statements(b"no certificate") == Statements()
+    for read in (certificate(extension), b"no certificate"):
+        assert statements(read) == Statements(said=("unreadable",))
+        assert standing(read, None) == "not-qualified"
+
+
+def test_qualified_by_the_law_of_another_country_is_not_enough() -> None:
+    """QcCClegislation (4.2.4): whoever asks for a qualified seal means the EU's law."""
+    found = certificate(qc_statements("1", "4", "7", types=("2",)))
+
+    assert statements(found).said == ("compliance", "device", "other-law", "seals")
+    assert standing(found, None) == "not-qualified"
 
 
 def test_the_word_says_what_was_checked_and_what_was_not() -> None:

@@ -184,6 +184,19 @@ def test_the_oldest_of_each_kind_is_named(box: Watched) -> None:
     assert snapshot.oldest_refused == status.Oldest(id=refused.id, since=refused.claimed_at)
 
 
+def test_what_waits_for_a_time_stamp_is_counted_from_its_seal_on(box: Watched) -> None:
+    """A document may have come first and been sealed last."""
+    assert (box.now().unstamped, box.now().oldest_unstamped) == (0, None)
+    box.unstamped(NOW - timedelta(hours=9), sealed_at=NOW - timedelta(hours=1))
+    first = box.unstamped(NOW - timedelta(hours=5), sealed_at=NOW - timedelta(hours=4))
+    box.frozen()
+
+    snapshot = box.now()
+
+    assert snapshot.unstamped == 2
+    assert snapshot.oldest_unstamped == status.Oldest(id=first.id, since=NOW - timedelta(hours=4))
+
+
 def test_the_last_success_of_each_target_is_known(box: Watched) -> None:
     """An archive that has been silent for a day shows here first."""
     document = box.frozen()

@@ -23,6 +23,8 @@ def snapshot(**other: Any) -> dict[str, Any]:
         "alarms": [],
         "attention": ["documents-refused"],
         "documents": {"refused": 4, "filed": 0},
+        "unstamped": 0,
+        "oldest_unstamped": None,
         "missing": [],
         "targets": [],
         "token": {"label": "scanseal", "state": "ready", "code": ""},
@@ -63,6 +65,24 @@ def test_whatever_needs_a_person_has_its_remedy(language: str) -> None:
     assert CODES["documents-refused"].text(language).remedy in text
     assert {"de": "zurückgewiesen 4", "en": "refused 4"}[language] in text
     assert {"de": "abgelegt", "en": "filed"}[language] not in text
+
+
+@pytest.mark.parametrize(
+    ("n", "language", "line"),
+    [
+        (1, "de", "1 gesiegeltes Dokument wartet auf seinen Zeitstempel (seit 22.11.2026 12:30)"),
+        (3, "en", "3 sealed documents wait for their time stamps (since 2026-11-22 12:30)"),
+    ],
+)
+def test_what_waits_for_a_time_stamp_is_told_with_since_when(
+    n: int, language: str, line: str
+) -> None:
+    """An authority that has been away for days shows in nothing else as long as nobody waits."""
+    oldest = {"id": SCAN["id"], "since": "2026-11-22T11:30:00.000Z"}
+    said = snapshot(unstamped=n, oldest_unstamped=oldest)
+
+    assert line in summary.render(said, language, "Europe/Berlin").splitlines()
+    assert "seit" not in summary.render(snapshot(), "de")
 
 
 def test_one_document_is_one_document() -> None:
