@@ -282,6 +282,8 @@ class Document:
     """What the time-stamp token says."""
     evidence: frozenset[Digest] = frozenset()
     """The certificates about which there is evidence in its file (DSS), roots aside."""
+    evidence_until: datetime | None = None
+    """All of it is in force until then: a later time stamp is not covered."""
     gap: tuple[int, int] | None = None
     """Where the CMS stands in the sealed file: from its `<` to behind its `>`."""
 

@@ -189,7 +189,13 @@ class Revocations:
             for kind in ("ocsp", "crl")
         }
         certs = dict.fromkeys(one for chain in chains for one in chain)
-        return Store(certs=tuple(certs), ocsps=answers["ocsp"], crls=answers["crl"])
+        ends = [one.said.next_update for one in records if one.said is not None]
+        return Store(
+            certs=tuple(certs),
+            ocsps=answers["ocsp"],
+            crls=answers["crl"],
+            until=min(ends, default=None),
+        )
 
     async def _ask(self, digest: Digest, leaf: bytes, issuer: bytes | None) -> None:
         problems = []

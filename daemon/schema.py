@@ -84,6 +84,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "stamped_at": str,
             "gap": str,
             "evidence": str,
+            "evidence_until": str,
             "certificate": str,
         },
         pk="id",
@@ -100,6 +101,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "stamp": "",
             "gap": "",
             "evidence": "[]",
+            "evidence_until": "",
             "certificate": "",
         },
     )

@@ -112,6 +112,7 @@ class _Sealed:
     certificate: Digest
     evidence: tuple[str, ...]
     """The certificates about which there is evidence in the file."""
+    evidence_until: datetime | None
 
 
 class Sealer:
@@ -281,6 +282,7 @@ class Sealer:
             note=manifests.part("note", "note.xml", xml),
             certificate=Digest.of(template.certificate),
             evidence=tuple(Digest.of(one).hex for one in store.certs),
+            evidence_until=store.until,
         )
 
     async def _signed(
@@ -366,6 +368,8 @@ class Sealer:
         }
         if sealed.evidence:
             facts["evidence"] = list(sealed.evidence)
+        if sealed.evidence_until is not None:
+            facts["evidence_until"] = utc_text(sealed.evidence_until)
         if self._config.profiles[document.profile].level in STAMPED_LEVELS:
             facts["stamp"] = "wanted"
         if note.finding_pages:

@@ -259,8 +259,14 @@ class Stamper:
 
 
 def _reached(document: Document, token: Token, wanted: str) -> tuple[Document, str]:
-    """Return the level that *document* has with *token*, and its findings with that."""
-    level = "B-LT" if document.evidence and token.certificates <= document.evidence else "B-T"
+    """Return the level that *document* has with *token*, and its findings with that.
+
+    Evidence that ended before the time in the token says nothing of that time, as where the
+    authority was away for days (the verification judges it alike).
+    """
+    about = bool(document.evidence) and token.certificates <= document.evidence
+    in_force = document.evidence_until is None or token.at <= document.evidence_until
+    level = "B-LT" if about and in_force else "B-T"
     if wanted != level and wanted == "B-LT":
         findings = dict.fromkeys((*document.findings, LEVEL_NOT_REACHED))
         document = replace(document, findings=tuple(findings))

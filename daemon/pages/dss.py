@@ -14,6 +14,7 @@ from daemon.document import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Store:
     certs: tuple[bytes, ...] = field(default=(), repr=False)
     ocsps: tuple[bytes, ...] = field(default=(), repr=False)
     crls: tuple[bytes, ...] = field(default=(), repr=False)
+    until: datetime | None = None
+    """When the first of the answers in it is in force no longer."""
 
     def __bool__(self) -> bool:
         """Return whether there is anything in it."""
@@ -52,7 +55,7 @@ NO_STORE: Final = Store()
 
 def from_argument(argument: dict[str, Any]) -> Store:
     """Return what `as_argument` wrote."""
-    found = {
+    found: dict[str, Any] = {
         key.lower(): tuple(base64.b64decode(one) for one in streams)
         for key, streams in argument.items()
     }

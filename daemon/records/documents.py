@@ -186,6 +186,7 @@ class Documents(Writer):
                 stamp=stamp,
                 gap=json.dumps(facts["gap"]) if "gap" in facts else "",
                 evidence=json.dumps(facts.get("evidence", [])),
+                evidence_until=facts.get("evidence_until", ""),
             )
         return self.document(document.id)
 

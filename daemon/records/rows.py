@@ -31,7 +31,8 @@ DOCUMENT = (
     "id, state, hotfolder, profile, kind, size, digest, captured_at, claimed_at, changed_at, clock, code,"
     " came_from, step, tries, images, findings, sealed, sealed_size, note, note_size, checked_at, sealed_at,"
     " ledger_hash, copy, copy_until, superseded_by, resembles,"
-    " described, finding_pages, pages_digest, duplicate_of, level, stamp, stamped_at, gap, evidence"
+    " described, finding_pages, pages_digest, duplicate_of, level, stamp, stamped_at, gap, evidence,"
+    " evidence_until"
 )
 DELIVERY = (
     "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts"
@@ -78,6 +79,7 @@ def document(row: sqlite3.Row) -> Document:
         stamped_at=utc_time(row["stamped_at"]) if row["stamped_at"] else None,
         gap=_gap(row["gap"]),
         evidence=frozenset(map(Digest, json.loads(row["evidence"]))),
+        evidence_until=utc_time(row["evidence_until"]) if row["evidence_until"] else None,
     )
 
 

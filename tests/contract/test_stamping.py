@@ -8,6 +8,7 @@ import json
 import subprocess
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -313,6 +314,32 @@ def test_b_lt_with_the_evidence_at_hand_and_b_t_without(
         asyncio.run(main())
     finally:
         made.stop()
+
+
+def test_a_token_that_comes_when_the_evidence_has_ended_makes_it_b_t(
+    tmp_path: Path, issued: tuple[IssuedFiles, Authority], drawn: dict[str, Path]
+) -> None:
+    """As after days without an authority: what it says of the time before proves nothing of that time."""
+    files, made = issued
+
+    async def main() -> None:
+        profile = 'level = "B-LT"\n'
+        async with stamping(tmp_path, files, made, profile=profile) as (here, _):
+            levels = []
+            authority = here.stamper._authority
+            assert isinstance(authority, TimeStamps)
+            await authority.token(bytes(32))
+            certs = authority.chain
+            for left in (timedelta(hours=1), timedelta(hours=-1)):
+                here.sealer._proofs = partial(Store, certs=certs, until=now() + left)
+                sealed = await here.sealer.seal(await here.claim(drawn["foto.jpg"]), here.key)
+                done = await here.sealer.stamp(sealed, here.key)
+                levels.append((done.level, done.findings))
+            assert levels[0][0] == "B-LT"
+            assert levels[1][0] == "B-T"
+            assert "level-not-reached" in levels[1][1]
+
+    asyncio.run(main())
 
 
 def test_another_authority_than_the_evidence_is_about_makes_it_b_t(
