@@ -38,6 +38,7 @@ from daemon.magic import extension
 from daemon.pages import policy
 from daemon.pages.dss import NO_STORE
 from daemon.pagetasks import PageTasks, more_seconds, reserve_for
+from daemon.records.transaction import together
 from daemon.sections import STAMPED_LEVELS
 from daemon.spool import Spool
 from daemon.stamping import settle
@@ -504,6 +505,7 @@ class Sealer:
         return await self._spool(Spool.freeze, document, deliveries, self._clock())
 
 
+@together
 def _begun(
     spool: Spool,
     document: Document,
@@ -518,6 +520,7 @@ def _begun(
     return _Begun(head=head, creator=who, twin=spool.same_bytes(document))
 
 
+@together
 def _committed(spool: Spool, *facts: Any) -> tuple[Document, ledger.Head]:
     """Commit the seal, on the spool's thread, and return the chain's head with it."""
     return spool.seal(*facts), spool.head()

@@ -16,10 +16,14 @@ that kills us is known by name at the next start (the poison rule, I8).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
 import secrets
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -39,10 +43,11 @@ from daemon.records.reader import open_reader
 from daemon.records.rechecks import Rechecks
 from daemon.records.segments import Segments
 from daemon.records.stamps import Stamps
+from daemon.records.transaction import Group
 from daemon.records.twins import Twins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -51,6 +56,9 @@ DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 DAY_ENDED: Final = "day_ended"
 """The fact by that name: on which day a file of the ledger was closed last."""
+
+AT_ONCE: Final = 64
+"""So many calls share one commit at most."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -209,6 +217,26 @@ class Spool(
             if not busy:  # else a reader holds it up: the next export goes on with it
                 self._db.execute("DELETE FROM meta WHERE key = 'erasing'")
 
+    # -- several steps, one commit ---------------------------------------------------
+
+    def share_commit(self, calls: Sequence[_Call]) -> None:
+        """Run *calls*, and make what they did durable together: all of it, or nothing.
+
+        One that fails by itself, as a compare-and-set that came too late, takes no other along.
+        """
+        group = self._group = Group(self._db)
+        try:
+            for call in calls:
+                call.run()
+                if group.lost is not None:
+                    break
+            group.commit()
+        except BaseException as exc:  # noqa: BLE001 (it is told to everybody)
+            for call in calls:
+                call.error = exc
+        finally:
+            self._group = None
+
     def note(
         self,
         event: str,
@@ -260,25 +288,62 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One call of a method, and who waits for its answer."""
+
+    work: Callable[[], Any]
+    together: bool
+    answer: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.work()
+        except BaseException as exc:  # noqa: BLE001 (it is the caller's)
+            self.error = exc
+
+    def tell(self) -> None:
+        if self.answer.done():
+            return  # nobody waits any more
+        if self.error is not None:
+            self.answer.set_exception(self.error)
+        else:
+            self.answer.set_result(self.result)
+
+
 class SpoolThread:
     """The spool on its own thread: `await spool(Spool.claim, arrival, now)`.
 
-    One thread, so one writer; the event loop never waits for the disk. The
-    ledger's files follow in groups: `export_ledger` is due once nothing else is.
+    One thread, so one writer; the event loop never waits for the disk. What has to wait
+    for its turn is done in order, and where it may be (`together`) with one commit: under
+    load the disk is asked once for several steps. The ledger's files follow in groups:
+    `export_ledger` is due once nothing else is.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor, spool: Spool) -> None:
+    def __init__(self, spool: Callable[[], Spool], ready: asyncio.Future[Spool]) -> None:
         """Use `open_spool`: the spool has to be made on the thread it lives on."""
-        self._executor = executor
-        self._spool = spool
+        self._loop = asyncio.get_running_loop()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._spool: Spool
+        self._thread = threading.Thread(
+            target=self._serve, args=(spool, ready), name="spool", daemon=True
+        )
+        self._thread.start()
 
     async def __call__(
         self, method: Callable[Concatenate[Spool, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one method of the spool on its thread and return what it returns."""
-        work = partial(method, self._spool, *args, **kwargs)
+        answer: asyncio.Future[T] = self._loop.create_future()
+
+        def work() -> T:
+            return method(self._spool, *args, **kwargs)
+
+        self._calls.put(_Call(work, getattr(method, "together", False), answer))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await answer
         except sqlite3.DatabaseError as exc:
             # Errors of Python's own module have no such code.
             if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
@@ -288,16 +353,58 @@ class SpoolThread:
     async def close(self) -> None:
         """Close the database and end the thread."""
         await self(Spool.close)
-        self._executor.shutdown()
+        self.end()
+
+    def end(self) -> None:
+        """End the thread, and wait for it."""
+        self._calls.put(None)
+        self._thread.join()
+
+    # -- on the thread --------------------------------------------------------------
+
+    def _serve(self, spool: Callable[[], Spool], ready: asyncio.Future[Spool]) -> None:
+        opening = _Call(spool, together=False, answer=ready)
+        opening.run()
+        if opening.error is None:
+            self._spool = opening.result
+        self._loop.call_soon_threadsafe(opening.tell)
+        waiting: deque[_Call | None] = deque()
+        while True:
+            waiting.append(self._calls.get())
+            while not self._calls.empty():
+                waiting.append(self._calls.get())
+            while waiting:
+                call = waiting.popleft()
+                if call is None:
+                    return
+                calls = [call]
+                while call.together and waiting and len(calls) < AT_ONCE:
+                    if waiting[0] is None or not waiting[0].together:
+                        break
+                    calls.append(waiting.popleft())  # type: ignore[arg-type]
+                self._do([one for one in calls if not one.answer.cancelled()])
+
+    def _do(self, calls: list[_Call]) -> None:
+        if len(calls) == 1:
+            calls[0].run()
+        elif calls:
+            self._spool.share_commit(calls)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(_tell, calls)
+
+
+def _tell(calls: list[_Call]) -> None:
+    for call in calls:
+        call.tell()
 
 
 async def open_spool(state_dir: Path, *, new: bool = False) -> SpoolThread:
     """Open the spool on a thread of its own; see `Spool`."""
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
-    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[Spool] = asyncio.get_running_loop().create_future()
+    thread = SpoolThread(partial(Spool, state_dir, new=new), ready)
     try:
-        spool = await loop.run_in_executor(executor, partial(Spool, state_dir, new=new))
+        await ready
     except BaseException:
-        executor.shutdown()
+        thread.end()
         raise
-    return SpoolThread(executor, spool)
+    return thread

@@ -32,6 +32,7 @@ from daemon.document import Delivery, DeliveryState, State, folder_of
 from daemon.errors import PermanentError, TransientError
 from daemon.lane import Lane
 from daemon.records import rows
+from daemon.records.transaction import together
 from daemon.spool import Spool
 from daemon.targets import OWN_COPY_DAMAGED, carry
 
@@ -122,6 +123,7 @@ async def _carried(
     ]
 
 
+@together
 def _begin(
     spool: Spool, delivery: Delivery, folder: Path, now: datetime
 ) -> tuple[Delivery | None, str]:

@@ -40,6 +40,7 @@ from daemon.intake.moving import (
 from daemon.intake.origin import Origin, clear_temporaries, origin_of, remove_unused, stored
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 from daemon.magic import extension
+from daemon.records.transaction import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ def has_room(free: int, min_free_mb: int, size: int, unsealed: int) -> bool:
     return free >= min_free_mb * MEGABYTE + 2 * size + unsealed * 11 // 10
 
 
+@together
 def commit(spool: Spool, claimed: Claimed, now: datetime) -> Document:
     """Commit the claim, which refused scans it stands for, and its refusal if it has a flaw.
 

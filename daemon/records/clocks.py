@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from daemon.clock import ClockRecord, Reading
 from daemon.document import utc_time
+from daemon.records.transaction import together
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ READING = "clock_reading"
 class Clocks(Writer):
     """The facts that `clock.gate` is asked with."""
 
+    @together
     def clock_record(self) -> ClockRecord:
         """Return what is known.
 

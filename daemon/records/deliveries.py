@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.document import Delivery, DeliveryEvent, DeliveryState, Document, Receipt, utc_text
 from daemon.records import moves, rows
+from daemon.records.transaction import together
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 class Deliveries(Writer):
     """What happens to deliveries."""
 
+    @together
     def begin_delivery(self, delivery: Delivery, now: datetime) -> Delivery:
         """Commit the intent to send, before the first byte leaves (I3).
 
@@ -33,6 +35,7 @@ class Deliveries(Writer):
                 )
         return self.delivery(delivery.document, delivery.target)
 
+    @together
     def acknowledge(
         self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime
     ) -> Document:
@@ -57,6 +60,7 @@ class Deliveries(Writer):
             detail: dict[str, Any] = {"code": code, "reason": reason}
             moves.move_delivery(step, delivery, DeliveryEvent.REJECT, detail, **detail)
 
+    @together
     def postpone(
         self, delivery: Delivery, due_at: datetime, code: str, reason: str, now: datetime
     ) -> None:

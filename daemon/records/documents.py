@@ -28,6 +28,7 @@ from daemon.document import (
 )
 from daemon.errors import PersonNeeded
 from daemon.records import moves, rows
+from daemon.records.transaction import together
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ GIVEN_UP: Final = frozenset({State.DISCARDED, State.WITHDRAWN, State.FORGOTTEN})
 class Documents(Writer):
     """What happens to documents, up to their deliveries."""
 
+    @together
     def claim(self, arrival: Arrival, now: datetime, kin: Kin = STRANGER) -> Document:
         """Commit a claimed scan, and which refused ones it stands for: it is ours to keep (I2).
 
@@ -95,6 +97,7 @@ class Documents(Writer):
                 moves.let_wait(step, self.document(arrival.id), arrival.awaits)
         return self.document(arrival.id)
 
+    @together
     def begin(self, document: Document, step_name: str, now: datetime) -> ledger.Head:
         """Commit the step that is about to be tried; return the newest ledger hash."""
         with self._step(now) as step:
@@ -190,6 +193,7 @@ class Documents(Writer):
             )
         return self.document(document.id)
 
+    @together
     def freeze(
         self,
         document: Document,

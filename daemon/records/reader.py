@@ -16,6 +16,7 @@ from daemon.counting import Missing
 from daemon.document import Delivery, Document, State, is_id, utc_text, utc_time
 from daemon.errors import PersonNeeded
 from daemon.records import rows
+from daemon.records.transaction import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,6 +133,7 @@ class Reader:
         statement = "SELECT 1 FROM ledger WHERE document = ? LIMIT 1"
         return self._db.execute(statement, [document_id]).fetchone() is not None
 
+    @together
     def in_state(self, state: State, limit: int) -> list[Document]:
         """Return the next documents in *state* that are in no step: suspects first, then oldest.
 
@@ -159,11 +161,13 @@ class Reader:
         values = [code, hotfolder] if hotfolder else [code]
         return [found for (found,) in self._db.execute(statement, values)]
 
+    @together
     def waiting_count(self, code: str) -> int:
         """Return how many documents wait for *code*."""
         statement = f"SELECT count(*) FROM document WHERE {_being(State.WAITING)} AND code = ?"  # noqa: S608
         return int(self._db.execute(statement, [code]).fetchone()[0])
 
+    @together
     def waiting_profiles(self, code: str) -> dict[str, int]:
         """Return how many documents of each profile wait for *code*."""
         statement = (
@@ -243,6 +247,7 @@ class Reader:
         statement = "SELECT id FROM document WHERE id >= ? AND id < ?"
         return {found for (found,) in self._db.execute(statement, [first, before])}
 
+    @together
     def due(self, target: str, now: datetime, limit: int) -> list[Delivery]:
         """Return deliveries to *target* that may be tried now: suspects first, then oldest.
 
@@ -256,6 +261,7 @@ class Reader:
             [target, utc_text(now), utc_text(now + lifecycle.LONGEST_BACKOFF), limit],
         )
 
+    @together
     def next_due(self, target: str) -> datetime | None:
         """Return when the next delivery that `due` would return is due, or None."""
         # One state at a time, so that the index is followed to the first row and no further.
@@ -308,6 +314,7 @@ class Reader:
             )
         }
 
+    @together
     def unsealed_bytes(self) -> int:
         """Return the size of all originals that have no seal yet."""
         row = self._db.execute(
@@ -315,6 +322,7 @@ class Reader:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    @together
     def head(self) -> ledger.Head:
         """Return where the ledger stands."""
         row = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
@@ -325,6 +333,7 @@ class Reader:
         row = self._db.execute("SELECT * FROM segment ORDER BY day DESC LIMIT 1").fetchone()
         return rows.segment(row) if row else None
 
+    @together
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many there are: `document` and `delivery:<target>`, by state."""
         found: dict[str, dict[str, int]] = {}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from daemon import schema
 from daemon.document import Event, utc_text
 from daemon.records import moves
+from daemon.records.transaction import together
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ GIVEN_UP: Final = "given-up"
 class Stamps(Writer):
     """What happens to documents between their seal and their manifest."""
 
+    @together
     def to_stamp(self, limit: int) -> list[Document]:
         """Return the next documents that want a time stamp: suspects first, then the oldest."""
         return self._select(
             f"{schema.UNSTAMPED} AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
         )
 
+    @together
     def unstamped_since(self, profile: str, before: datetime, limit: int) -> list[Document]:
         """Return documents of *profile* that have wanted a time stamp since before that time."""
         return self._select(

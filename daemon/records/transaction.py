@@ -3,13 +3,18 @@
 A transition is a compare-and-set in the same transaction as its ledger line; no
 row changes state in any other way (I7). The newest hash is read inside the
 transaction, so the chain cannot fork.
+
+    BEGIN   SAVEPOINT step … RELEASE   SAVEPOINT step … RELEASE   COMMIT
+
+Several steps that wait at the same time can share one commit, and its fsync: a Group.
+Each is still whole or not at all, and nobody hears of one before all of them are durable.
 """
 
 from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daemon import ledger
 from daemon.document import utc_text
@@ -17,8 +22,16 @@ from daemon.errors import StaleWrite
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def together(method: F) -> F:
+    """Mark what may share its commit with others: all that it does, it does to the database."""
+    method.together = True  # type: ignore[attr-defined]
+    return method
 
 
 class Transaction:
@@ -91,9 +104,59 @@ class Transaction:
                 )
 
 
+class Group:
+    """Steps that are committed together; the first one that writes begins it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Begin nothing yet."""
+        self._db = db
+        self._begun = False
+        self.lost: BaseException | None = None
+        """What has ended the whole transaction, as a full disk does."""
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step: all of it, or nothing."""
+        if not self._begun:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._begun = True
+        self._db.execute("SAVEPOINT step")
+        try:
+            yield
+            self._db.execute("RELEASE step")
+        except BaseException as exc:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO step")
+                self._db.execute("RELEASE step")
+            else:
+                self.lost = exc
+            raise
+
+    def commit(self) -> None:
+        """Make all of them durable, or none."""
+        if self.lost is not None:
+            raise self.lost
+        try:
+            if self._begun:
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+
 @contextmanager
-def transaction(db: sqlite3.Connection, box_id: str, now: datetime) -> Iterator[Transaction]:
-    """Begin, and commit at the end or roll back: both the step and its line, or neither."""
+def transaction(
+    db: sqlite3.Connection, box_id: str, now: datetime, group: Group | None = None
+) -> Iterator[Transaction]:
+    """Begin, and commit at the end or roll back: both the step and its line, or neither.
+
+    In a *group* the commit is the group's.
+    """
+    if group is not None:
+        with group.step():
+            yield Transaction(db, box_id, now)
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
         yield Transaction(db, box_id, now)

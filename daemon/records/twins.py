@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from daemon import schema
 from daemon.records.reader import Reader
+from daemon.records.transaction import together
 
 if TYPE_CHECKING:
     from daemon.document import Digest, Document
@@ -25,6 +26,7 @@ class Twins(Reader):
         """Return the id of the first document before this one that has its bytes, or ""."""
         return self._twin("digest = ? AND id < ?", [str(document.digest), document.id])
 
+    @together
     def same_pages(self, document: Document, digest: Digest) -> str:
         """Return the id of the first other sealed document with these page images, or ""."""
         # The other may have been claimed later: several are sealed at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.records.reader import Reader
-from daemon.records.transaction import Transaction, transaction
+from daemon.records.transaction import Group, Transaction, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,6 +20,8 @@ class Writer(Reader):
         """Write through *db*, which is in autocommit mode, in the name of *box_id*."""
         super().__init__(db)
         self._box_id = box_id
+        self._group: Group | None = None
+        """While several steps share one commit."""
 
     def _step(self, now: datetime) -> AbstractContextManager[Transaction]:
-        return transaction(self._db, self._box_id, now)
+        return transaction(self._db, self._box_id, now, self._group)

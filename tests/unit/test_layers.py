@@ -38,7 +38,8 @@ ROWS = (
     "schema",
     "ledger",
     "records records.logins records.rows",
-    "records.transaction records.reader",
+    "records.transaction",
+    "records.reader",
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
