@@ -65,6 +65,7 @@ def found_in(pdf: Pdf, path: str) -> set[str]:
 
     Raise Refused for images and references that no two readers need to take alike.
     """
+    references.ended(path)
     references.settled(pdf, path)
     symbols = Symbols()
     suspect = _is_suspect(pdf, symbols)

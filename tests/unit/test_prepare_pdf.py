@@ -16,6 +16,7 @@ from daemon import prepare, transfernote
 from daemon.errors import Refused, TransientError
 from tests.unit import pages_samples as samples
 from tests.unit.pages_samples import PAGE, handmade, pdf, prepared, read_back
+from tests.unit.pdf_sources import updated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -335,6 +336,19 @@ def test_what_is_named_and_there_but_not_in_the_table_is_damage(tmp_path: Path) 
     for damaged in (free, beyond):
         with pytest.raises(Refused, match="pdf-damaged: the PDF names an object"):
             prepared(tmp_path, damaged)
+
+
+def test_a_damaged_end_does_not_bring_an_older_page_back(tmp_path: Path) -> None:
+    """Qpdf takes the end of the revision before, whose page is empty; poppler shows the newest."""
+    empty = updated(handmade(DRAWN), {4: b"<< /Length 0 >>\nstream\n\nendstream"})
+    scan = updated(empty, {4: DRAWN[4]})
+    place = scan.rindex(b"startxref\n") + len(b"startxref\n160")
+
+    for damaged in (scan[:place] + b"\xfa\xec" + bytes(200), scan[: place - 4] + b"%%EOF\n"):
+        refused = refusal(tmp_path, damaged)
+        assert refused.code == "pdf-damaged"
+        assert "the end of the PDF" in str(refused)
+    prepared(tmp_path, scan)
 
 
 def test_what_is_named_and_nowhere_is_nothing(tmp_path: Path) -> None:
