@@ -8,6 +8,7 @@ has already forgotten the pages, so the error goes up and the process ends (I5).
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import secrets
@@ -165,6 +166,15 @@ def link_or_copy(source: Path, target: Path) -> None:
         with opened(source) as file, target.open("xb") as out:
             for piece in chunks(file):
                 out.write(piece)
+
+
+def is_read_only(file: Path) -> bool:
+    """Return whether *file*, which is there, lies on a file system that takes no changes now."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CLOEXEC))
+    except OSError as exc:
+        return exc.errno == errno.EROFS
+    return False
 
 
 def free_bytes(folder: Path) -> int:

@@ -98,7 +98,8 @@ class Spool(
                 path.touch(mode=0o600)
             db = connect(path)
         except sqlite3.DatabaseError as exc:
-            raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+            _name_damage(exc)
+            raise
         try:
             schema.migrate(db)
             super().__init__(db, _box_id(db))
@@ -108,10 +109,16 @@ class Spool(
         except BaseException as exc:
             db.close()
             if isinstance(exc, sqlite3.DatabaseError):
-                raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+                _name_damage(exc)
             raise
 
     # -- start and end of the process ------------------------------------------
+
+    def in_step(self) -> set[str]:
+        """Return the ids of documents that an end has left in a step, or a delivery of theirs."""
+        documents = self._select("step != ''", [])
+        deliveries = self._select_deliveries("step != ''", [])
+        return {found.id for found in documents} | {found.document for found in deliveries}
 
     def started(self, boot_id: str, now: datetime) -> tuple[str, ...]:
         """Commit that the service runs; return the ids that an unclean end is counted against.
@@ -259,6 +266,13 @@ def _box_id(db: sqlite3.Connection) -> str:
     return made
 
 
+def _name_damage(exc: sqlite3.DatabaseError) -> None:
+    """Raise CorruptionError if *exc* says that; a disk that is full, or fails, is no damage yet."""
+    # Errors of Python's own module have no such code.
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+        raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+
+
 def _is_empty(path: Path) -> bool:
     """Return whether there is no spool in *path*, without changing it.
 
@@ -266,6 +280,11 @@ def _is_empty(path: Path) -> bool:
     """
     if not path.exists():
         return True
+    if path.with_name(f"{path.name}-journal").exists():
+        # There is one only until the log is switched on: the first start ended before that.
+        # What only reads may not take it back.
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA user_version").fetchone()
     with closing(open_reader(path)) as reader:
         return reader.version() == 0
 
@@ -345,10 +364,8 @@ class SpoolThread:
         try:
             return await answer
         except sqlite3.DatabaseError as exc:
-            # Errors of Python's own module have no such code.
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
-                raise
-            raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+            _name_damage(exc)
+            raise
 
     async def close(self) -> None:
         """Close the database and end the thread."""
