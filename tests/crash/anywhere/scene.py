@@ -54,8 +54,9 @@ STARTS: Final = 6
 """So often systemd starts it again; more is a service that does not get on."""
 TOLD: Final = re.compile(rb"alarm raised code=(\S+)|(target-fails) ")
 UNRESOLVED: Final = "state=needs-person code=pin-attempts-unresolved"
-PERSONS: Final = frozenset({"crashed-here"})
-"""What a document may be set aside with, in the end released by a person."""
+CRASHED: Final = "crashed-here"
+"""What a document, or a delivery, may be set aside with: a person releases it."""
+ASIDE: Final = frozenset({State.REFUSED, State.HELD})
 
 
 class Violated(Exception):
@@ -246,11 +247,20 @@ class Scene:
                 with contextlib.suppress(DaemonError):
                     self.ask("hsm-retry-login")
                     self.course.persons["retry-login"] += 1
-        for document in self.documents():
-            if document.code in PERSONS and document.state in {State.REFUSED, State.HELD}:
-                with contextlib.suppress(DaemonError):
-                    if self.ask("release", id=document.id) is not None:
-                        self.course.persons["release"] += 1
+        for document_id in self._set_aside():
+            with contextlib.suppress(DaemonError):
+                if self.ask("release", id=document_id) is not None:
+                    self.course.persons["release"] += 1
+
+    def _set_aside(self) -> list[str]:
+        """Return the documents that wait for a person, or a delivery of theirs: it ended there twice."""
+        with self.reader() as reader:
+            if reader is None:
+                return []
+            deliveries = [d for one in self.documents() for d in reader.deliveries(one.id)]
+        found = [d.id for d in self.documents() if d.code == CRASHED and d.state in ASIDE]
+        refused = [d for d in deliveries if d.state is DeliveryState.REFUSED and d.code == CRASHED]
+        return found + [delivery.document for delivery in refused]
 
     # -- what is there ------------------------------------------------------------------
 

@@ -82,9 +82,12 @@ class Torture:
         return self._points
 
     def chosen(
-        self, harms: Sequence[str], count: int, only: Sequence[str] = ()
+        self, harms: Sequence[str], count: int = 0, only: Sequence[str] = ()
     ) -> list[tuple[str, Point]]:
-        """Return what is to be tried: all, or *count* of them drawn by the seed, or only those."""
+        """Return what is to be tried: all, or *count* of them drawn by the seed, or only those.
+
+        Each kind of call once before any of them again: half of all are pages of the database's log.
+        """
         if only:
             split = (text.rsplit(":", 1) for text in only)
             return [(harm, self._points[int(number)]) for harm, number in split]
@@ -95,6 +98,12 @@ class Torture:
             if not HARMS[harm][1] or point.call in HARMS[harm][1]
         ]
         random.Random(self._seed).shuffle(every)  # noqa: S311
+        drawn: Counter[tuple[str, str]] = Counter()
+        order = []
+        for harm, point in every:
+            order.append((drawn[harm, point.name], len(order)))
+            drawn[harm, point.name] += 1
+        every = [every[number] for _, number in sorted(order)]
         return every[:count] if count else every
 
     def run(self, chosen: Sequence[tuple[str, Point]], abreast: int, *, show: bool) -> Tally:
