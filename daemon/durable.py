@@ -7,8 +7,8 @@ has already forgotten the pages, so the error goes up and the process ends (I5).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import errno
 import hashlib
 import os
 import secrets
@@ -168,13 +168,20 @@ def link_or_copy(source: Path, target: Path) -> None:
                 out.write(piece)
 
 
-def is_read_only(file: Path) -> bool:
-    """Return whether *file*, which is there, lies on a file system that takes no changes now."""
+def refusal(folder: Path) -> int:
+    """Return the errno with which the disk refuses another file in *folder*, 0 if it takes one.
+
+    How many bytes are free says nothing of inodes, nor of a disk that is read-only now.
+    """
+    path = folder / "probe"
     try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CLOEXEC))
+        path.write_bytes(bytes(4096))
     except OSError as exc:
-        return exc.errno == errno.EROFS
-    return False
+        return exc.errno or 0
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    return 0
 
 
 def free_bytes(folder: Path) -> int:

@@ -71,12 +71,12 @@ SPARE_SECONDS = 60.0
 """So long a second page worker may have nothing to do before it is let go."""
 PAGE_RETRY_SECONDS = 10.0
 FULL = "disk-full"
-READ_ONLY = "disk-read-only"
+REFUSALS = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: "disk-read-only"}
+"""What a disk of ours says that takes nothing now, and will again once a person has seen to it."""
 FULL_RETRY_SECONDS = 10.0
 """So often such a disk is looked at again; threads of what was given up have ended by then."""
 ROOM = 16 << 20
 """Less than this is no room: the database's log alone takes 4 MB."""
-LOCK = "lock"
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 """What systemd told this process, and no process below it has to know."""
 
@@ -143,16 +143,16 @@ class Service:
         """Return why the state_dir's disk takes nothing now, as a code; "" if it is something else."""
         if _is_full(exc):
             return FULL
-        # Asked, because SQLite says no more than that something failed.
-        return READ_ONLY if durable.is_read_only(self._config.state_dir / LOCK) else ""
+        # SQLite says of many calls no more than that they failed: the disk is asked.
+        return REFUSALS.get(durable.refusal(self._config.state_dir / "work"), "")
 
     async def _room(self) -> None:
-        """Return once there is room again to work in, on a disk that can be written to."""
+        """Return once there is room again to work in, also for one more file."""
+        state_dir = self._config.state_dir
         while True:
             await asyncio.sleep(FULL_RETRY_SECONDS)
-            if durable.is_read_only(self._config.state_dir / LOCK):
-                continue
-            if durable.free_bytes(self._config.state_dir) >= ROOM:
+            taken = durable.refusal(state_dir / "work") not in REFUSALS
+            if taken and durable.free_bytes(state_dir) >= ROOM:
                 return
 
     async def _only_show(self, code: str, detail: str, stages: Sequence[Stage]) -> None:
@@ -292,9 +292,9 @@ class Service:
             try:
                 await Control(self._config.socket, commands).run()
             except OSError as exc:
-                if exc.errno not in {errno.EROFS, errno.ENOSPC, errno.EDQUOT}:
+                if exc.errno not in REFUSALS:
                     raise
-                log.warning("no-socket error=%s", errno.errorcode[exc.errno])
+                log.warning("no-socket code=%s", REFUSALS[exc.errno])
             await asyncio.sleep(FULL_RETRY_SECONDS)
 
     async def _export(self, spool: SpoolThread, parts: Parts) -> None:
@@ -404,7 +404,7 @@ def _alone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of the state_dir: two services on one spool would lose documents."""
     state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
     # Not to write: the lock can be held on a disk that is read-only now.
-    fd = os.open(state_dir / LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -447,7 +447,7 @@ def _is_full(exc: OSError | sqlite3.Error) -> bool:
     """Return whether the state_dir's disk has no room left: it may have again, so we stay up."""
     if isinstance(exc, sqlite3.Error):
         return getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-    return exc.errno in {errno.ENOSPC, errno.EDQUOT}
+    return REFUSALS.get(exc.errno or 0) == FULL
 
 
 def _boot_id() -> str:

@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=0, help="of all points; 0: all (default)")
     parser.add_argument("--harm", action="append", choices=sorted(HARMS), help="default: all")
     parser.add_argument("--only", action="append", default=[], metavar="HARM:NUMBER")
-    parser.add_argument("--abreast", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--abreast", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--keep", type=Path, default=Path("build/torture"), metavar="FOLDER")
     options = parser.parse_args()
     memory = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)

@@ -30,6 +30,10 @@ TAKES_ROOM: Final = WRITES | {
     *("open", "openat", "creat", "mkdir", "mkdirat", "rename", "renameat", "renameat2"),
     *("link", "linkat", "ftruncate", "fallocate"),
 }
+CHANGES: Final = TAKES_ROOM | {
+    *("unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "truncate")
+}
+"""Not the syncs: they have nothing to do on such a disk, and those that fail are `broken`."""
 SECOND_CALLS: Final = 700
 """The second kill comes at one of so many calls of the start after the first one."""
 ALARM_SECONDS: Final = 30.0
@@ -128,7 +132,7 @@ class _Disk:
         if self.mended or not (self.since or self._point.is_at(call, occurrence)):
             return 0
         there = any(path.split("/")[0] == self._folder for path in call.path.split(" "))
-        if not there or (self._calls and call.call not in self._calls) or self._is_there(call):
+        if not there or call.call not in self._calls or self._is_there(call):
             return 0
         self.since = self.since or time.monotonic()
         return self._error
@@ -165,7 +169,7 @@ def full(scene: Scene, point: Point, _rng: random.Random) -> bool:
 
 def read_only(scene: Scene, point: Point, _rng: random.Random) -> bool:
     """Let nothing change on that disk, until it was said."""
-    return _on_a_disk(scene, point, errno.EROFS, frozenset())
+    return _on_a_disk(scene, point, errno.EROFS, CHANGES)
 
 
 Harm = Callable[[Scene, Point, random.Random], bool]
@@ -174,6 +178,6 @@ HARMS: Final[dict[str, tuple[Harm, frozenset[str]]]] = {
     "kill-twice": (kill_twice, frozenset()),
     "broken": (broken, WRITES | SYNCS),
     "full": (full, TAKES_ROOM),
-    "read-only": (read_only, frozenset()),
+    "read-only": (read_only, CHANGES),
 }
 """Each with the calls that it is about; none: all."""

@@ -99,7 +99,7 @@ class Torture:
         ]
         random.Random(self._seed).shuffle(every)  # noqa: S311
         drawn: Counter[tuple[str, str]] = Counter()
-        order = []
+        order: list[tuple[int, int]] = []
         for harm, point in every:
             order.append((drawn[harm, point.name], len(order)))
             drawn[harm, point.name] += 1
