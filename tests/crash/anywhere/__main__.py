@@ -2,7 +2,7 @@
 
     python -m tests.crash.anywhere                         all points, each harm once
     python -m tests.crash.anywhere --seed 7 --count 200    200 of them, drawn by the seed
-    python -m tests.crash.anywhere --only kill:412         one of them again
+    python -m tests.crash.anywhere --only 'kill:fsync hot#2'    one of them again
 
 Ends with 1 if anything was violated; such boxes are kept with their story.
 """
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=0, help="of all points; 0: all (default)")
     parser.add_argument("--harm", action="append", choices=sorted(HARMS), help="default: all")
-    parser.add_argument("--only", action="append", default=[], metavar="HARM:NUMBER")
+    parser.add_argument("--only", action="append", default=[], metavar="HARM:CALL#N")
     parser.add_argument("--abreast", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--keep", type=Path, default=Path("build/torture"), metavar="FOLDER")
     options = parser.parse_args()

@@ -15,6 +15,7 @@ import errno
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -42,13 +43,25 @@ ALARM_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One call of an unharmed run."""
+    """One call of an unharmed run, named so that another run finds it, too."""
 
-    number: int
-    call: str
     name: str
     occurrence: int
     """Among those of its name."""
+
+    @classmethod
+    def of(cls, text: str) -> Point:
+        """Return the point that *text* stands for."""
+        name, _, occurrence = text.rpartition("#")
+        return cls(name, int(occurrence))
+
+    def __str__(self) -> str:
+        return f"{self.name}#{self.occurrence}"
+
+    @property
+    def call(self) -> str:
+        """The system call."""
+        return self.name.partition(" ")[0]
 
     def is_at(self, call: Call, occurrence: int) -> bool:
         """Return whether *call* is that call."""
@@ -57,11 +70,11 @@ class Point:
 
 def points_of(made: Sequence[Call]) -> list[Point]:
     """Return the points of an unharmed run, in order."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     found = []
-    for number, call in enumerate(made):
-        seen[call.name] = seen.get(call.name, 0) + 1
-        found.append(Point(number, call.call, call.name, seen[call.name]))
+    for call in made:
+        seen[call.name] += 1
+        found.append(Point(call.name, seen[call.name]))
     return found
 
 

@@ -52,6 +52,7 @@ PATIENCE: Final = 120.0
 LOOK_SECONDS: Final = 0.03
 STARTS: Final = 6
 """So often systemd starts it again; more is a service that does not get on."""
+AT_WORK: Final = b"at=daemon.token token state="
 TOLD: Final = re.compile(rb"alarm raised code=(\S+)|(target-fails) ")
 UNRESOLVED: Final = "state=needs-person code=pin-attempts-unresolved"
 CRASHED: Final = "crashed-here"
@@ -164,6 +165,7 @@ class Scene:
         self._starter = starter
         self._calls: Calls | None = None
         self._told = 0
+        self._worked = False
         for name, data in self.dropped.items():
             path = root / "hot" / name
             path.write_bytes(data)
@@ -242,6 +244,7 @@ class Scene:
                 file.seek(self._told)
                 text = file.read()
             self._told += len(text)
+            self._worked |= AT_WORK in text
             self.course.told |= {(a or b).decode() for a, b in TOLD.findall(text)}
             if UNRESOLVED.encode() in text:
                 with contextlib.suppress(DaemonError):
@@ -266,25 +269,22 @@ class Scene:
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Reader | None]:
-        """Open the spool for looking, if there is one already."""
-        path = self.root / "state" / "spool.db"
-        with contextlib.ExitStack() as stack:
-            reader = None
-            with contextlib.suppress(Exception):
-                if path.exists() and path.stat().st_size:
-                    reader = stack.enter_context(contextlib.closing(open_reader(path)))
-                    reader.box_id()
-            yield reader
+        """Open the spool for looking, once a service has worked with it.
+
+        Earlier a look would take part in the making of it: SQLite's readers write.
+        """
+        if self._worked:
+            with contextlib.closing(open_reader(self.root / "state" / "spool.db")) as reader:
+                yield reader
+        else:
+            yield None
 
     def documents(self) -> list[Document]:
-        """Return all documents, the oldest first; none while there is no database."""
+        """Return all documents, the oldest first; none before a service has worked."""
         with self.reader() as reader:
             if reader is None:
                 return []
-            try:
-                return sorted(reader.newest(100), key=lambda document: document.id)
-            except Exception:  # noqa: BLE001 - the tables are being made
-                return []
+            return sorted(reader.newest(100), key=lambda document: document.id)
 
     def folder(self, document: Document) -> Path:
         """Return a document's folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sys
 import threading
@@ -69,6 +70,7 @@ class Torture:
         self._local = threading.local()
         self._starters: list[Preloaded] = []
         self._tally = Tally(seed)
+        self._scenes = 0
 
     def points(self) -> list[Point]:
         """Return the points of an unharmed run."""
@@ -89,8 +91,8 @@ class Torture:
         Each kind of call once before any of them again: half of all are pages of the database's log.
         """
         if only:
-            split = (text.rsplit(":", 1) for text in only)
-            return [(harm, self._points[int(number)]) for harm, number in split]
+            split = (text.partition(":") for text in only)
+            return [(harm, Point.of(point)) for harm, _, point in split]
         every = [
             (harm, point)
             for harm in harms
@@ -109,6 +111,7 @@ class Torture:
     def run(self, chosen: Sequence[tuple[str, Point]], abreast: int, *, show: bool) -> Tally:
         """Try them all, a few at once."""
         begun = time.monotonic()
+        self._tally = Tally(self._seed)
         with ThreadPoolExecutor(abreast) as threads:
             for done, _ in enumerate(threads.map(self._try, chosen), start=1):
                 if show:
@@ -139,8 +142,11 @@ class Torture:
 
     def _try(self, chosen: tuple[str, Point]) -> None:
         harm, point = chosen
-        scene = Scene(self._root / f"{harm}-{point.number}", self._token, self._starter())
-        rng = random.Random(f"{self._seed} {harm} {point.number}")  # noqa: S311
+        with self._lock:
+            self._scenes += 1
+            place = self._root / f"{harm}-{self._scenes}"
+        scene = Scene(place, self._token, self._starter())
+        rng = random.Random(f"{self._seed} {harm} {point}")  # noqa: S311
         wrong, reached = "", False
         try:
             reached = HARMS[harm][0](scene, point, rng)
@@ -167,12 +173,11 @@ class Torture:
         tally.told.update(course.told)
         if wrong:
             tally.violations.append(
-                f"--seed {self._seed} --only {harm}:{point.number}"
-                f" ({point.name} #{point.occurrence}): {wrong}"
+                f"{wrong}\n  again: --seed {self._seed} --only '{harm}:{point}'"
             )
 
     def _keep_story(self, harm: str, point: Point, scene: Scene, wrong: str) -> None:
-        place = self._keep / f"{harm}-{self._seed}-{point.number}"
+        place = self._keep / f"{harm}-{re.sub('[^A-Za-z0-9.]+', '-', str(point))}-{self._seed}"
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(
             scene.root, place, ignore=lambda _, names: [n for n in names if n.endswith(".sock")]
@@ -180,7 +185,7 @@ class Torture:
         course = scene.course
         story = [
             wrong,
-            f"{harm} at point {point.number}: {point.name} #{point.occurrence}",
+            f"{harm} at {point}, seed {self._seed}",
             *(f"killed at {call.name}" for call in course.killed),
             *(f"failed: {call.name}" for call in course.failed),
             f"{course.starts} starts, ends {course.ends}, persons {dict(course.persons)}, told {course.told}",
