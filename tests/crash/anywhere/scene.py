@@ -17,9 +17,6 @@ import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,7 +34,7 @@ from daemon.errors import DaemonError
 from daemon.records.journal import compare
 from daemon.records.reader import open_reader
 from tests.crash.anywhere.calls import Call, Calls, Judge
-from tests.crash.anywhere.preloaded import STARTED
+from tests.crash.anywhere.starter import PATIENCE, Preloaded
 from tests.system.box import Box
 
 if TYPE_CHECKING:
@@ -47,9 +44,6 @@ if TYPE_CHECKING:
 FOLDERS: Final = ("hot", "state", "dms", "archive")
 SCANNER: Final = 65534
 """Another user than the service's, where the service is root."""
-PATIENCE: Final = 120.0
-"""How long a run may take that normally takes two seconds."""
-LOOK_SECONDS: Final = 0.03
 STARTS: Final = 6
 """So often systemd starts it again; more is a service that does not get on."""
 AT_WORK: Final = b"at=daemon.token token state="
@@ -78,64 +72,6 @@ def _page(grey: int) -> bytes:
     file = io.BytesIO()
     Image.new("L", (248, 351), grey).save(file, "JPEG", dpi=(30, 30))
     return file.getvalue()
-
-
-class Preloaded:
-    """A process that starts services which have their imports behind them."""
-
-    def __init__(self, token: TokenFiles) -> None:
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.crash.anywhere.preloaded", str(theirs.fileno())],
-                cwd=Path(__file__).resolve().parents[3],
-                env={**os.environ, "SOFTHSM2_CONF": str(token.softhsm2_conf)},
-                pass_fds=[theirs.fileno()],
-            )
-        self._pidfd = -1
-
-    def start(self, config: Path, log: Path, *, watched: bool) -> int | None:
-        """Start a service; return where the kernel asks about its calls, if *watched*."""
-        request = {"config": str(config), "log": str(log), "watched": watched}
-        self._ours.sendall(json.dumps(request).encode())
-        self._ours.settimeout(PATIENCE)
-        message, fds, _, _ = socket.recv_fds(self._ours, STARTED.size, 1)
-        (pid,) = STARTED.unpack(message)
-        self._pidfd = os.pidfd_open(pid)
-        return fds[0] if fds else None
-
-    def ended(self) -> int | None:
-        """Return how the service has ended (minus the signal), or None while it runs."""
-        self._ours.settimeout(LOOK_SECONDS)
-        try:
-            (status,) = STARTED.unpack(self._ours.recv(STARTED.size))
-        except TimeoutError:
-            return None
-        os.close(self._pidfd)
-        self._pidfd = -1
-        return int(status)
-
-    def signal(self, number: int) -> None:
-        """Send the service a signal; what it has started ends with it."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def kill(self) -> None:
-        """Kill the service, at once."""
-        self.signal(signal.SIGKILL)
-
-    def abandon(self) -> None:
-        """Kill the service if it runs, and wait until it has ended."""
-        if self._pidfd >= 0:
-            self.kill()
-            while self.ended() is None:
-                pass
-
-    def close(self) -> None:
-        """End with whatever it still runs."""
-        self._ours.close()
-        self._process.kill()
-        self._process.wait()
 
 
 @dataclass

@@ -14,7 +14,8 @@ import pytest
 from daemon.errors import CorruptionError
 from tests.crash.anywhere.calls import Call
 from tests.crash.anywhere.harm import unharmed
-from tests.crash.anywhere.scene import Preloaded, Scene, Violated
+from tests.crash.anywhere.scene import Scene, Violated
+from tests.crash.anywhere.starter import Preloaded
 from tests.crash.anywhere.torture import Torture
 
 if TYPE_CHECKING:

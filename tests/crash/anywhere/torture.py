@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tests.crash.anywhere.harm import HARMS, Point, points_of, unharmed
-from tests.crash.anywhere.scene import Course, Preloaded, Scene
+from tests.crash.anywhere.scene import Course, Scene
+from tests.crash.anywhere.starter import Preloaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
