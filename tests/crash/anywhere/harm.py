@@ -37,6 +37,8 @@ CHANGES: Final = TAKES_ROOM | {
 """Not the syncs: they have nothing to do on such a disk, and those that fail are `broken`."""
 SECOND_CALLS: Final = 700
 """The second kill comes at one of so many calls of the start after the first one."""
+BEFORE_ALL: Final = frozenset({"state", "state/lock"})
+"""Without them there is no service yet that could wait: whoever sets the box up is told."""
 ALARM_SECONDS: Final = 30.0
 """So long after the first error there has to be an alarm."""
 
@@ -149,6 +151,8 @@ class _Disk:
             return 0
         there = any(path.split("/")[0] == self._folder for path in call.path.split(" "))
         if not there or call.call not in self._calls or self._is_there(call):
+            return 0
+        if call.path in BEFORE_ALL:
             return 0
         self.since = self.since or time.monotonic()
         return self._error
