@@ -35,6 +35,8 @@ ONCE_WRONG = (
     "full:openat state/spool.db-shm#1",
     # A disk that became read-only: the service ended again and again.
     "read-only:pwrite64 state/spool.db-wal#178",
+    # The database was closed after a failed sync, and that synced it again.
+    "broken:fdatasync state/spool.db-wal#3",
     # What was being written beside a document stayed there for ever.
     "kill:fsync state/documents/DAY/ID/.receipt-dms.json.TEMP#1",
     "kill:fsync state/documents/DAY/ID/.manifest.json.TEMP#2",
