@@ -309,8 +309,12 @@ class Scene:
 
     def _delivered_once(self, document: Document, target: str, parts: dict[str, str]) -> None:
         folder = self.root / target / document.id
+        # A second, hidden name does no harm where the target did not let us take it away.
+        kept = any(call.call == "unlinkat" for call in self.course.failed)
         there = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.iterdir()
+            if not (kept and path.name.startswith("."))
         }
         self._expect(there == parts, f"{target} has not what was committed of {document.id}")
         own = self.folder(document)
