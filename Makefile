@@ -21,7 +21,8 @@ help:
 	@echo "make clean-demo  removes demo/"
 	@echo "make check       format, lint, types, the systemd unit"
 	@echo "make test        all tests; they install what they need"
-	@echo "make torture     20,000 damaged files, each sealed rightly or refused; COUNT=n SEED=n; 10 to 30 minutes"
+	@echo "make torture     20,000 damaged files, each sealed rightly or refused; COUNT=n SEED=n; 10 to 30 minutes;"
+	@echo "                 then kills and disk errors at every call that changes the disk; POINTS=n; hours"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
 	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
 
@@ -61,13 +62,16 @@ test: .venv/dev.stamp
 	sh contrib/setup.sh $(TEST_PACKAGES)
 	$(BIN)/python -m pytest $(AT_ONCE) $(TESTS)
 
-# Files that violate something are kept in build/torture; SCANSEAL_SAMPLES names a folder of your own.
+# What violates something is kept in build/torture; SCANSEAL_SAMPLES names a folder of your own.
+# POINTS=0 is all of them: each is tried in a service of its own.
 COUNT ?= 20000
+POINTS ?= 0
 SEED ?= 1
 
 torture: .venv/dev.stamp
 	sh contrib/setup.sh $(TORTURE_PACKAGES)
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT)
+	$(BIN)/python -m tests.crash.anywhere --seed $(SEED) --count $(POINTS)
 
 bench: .venv/dev.stamp
 	sh contrib/setup.sh $(BENCH_PACKAGES)

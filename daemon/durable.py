@@ -7,6 +7,7 @@ has already forgotten the pages, so the error goes up and the process ends (I5).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -165,6 +166,22 @@ def link_or_copy(source: Path, target: Path) -> None:
         with opened(source) as file, target.open("xb") as out:
             for piece in chunks(file):
                 out.write(piece)
+
+
+def refusal(folder: Path) -> int:
+    """Return the errno with which the disk refuses another file in *folder*, 0 if it takes one.
+
+    How many bytes are free says nothing of inodes, nor of a disk that is read-only now.
+    """
+    path = folder / "probe"
+    try:
+        path.write_bytes(bytes(4096))
+    except OSError as exc:
+        return exc.errno or 0
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    return 0
 
 
 def free_bytes(folder: Path) -> int:

@@ -230,6 +230,7 @@ def migrate(connection: sqlite3.Connection) -> None:
             MIGRATIONS[number - 1](db)
             connection.execute(f"PRAGMA user_version = {number}")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk, for one, has ended it already
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")

@@ -28,9 +28,10 @@ from daemon.book import Book
 from daemon.clockgate import ClockGate
 from daemon.commands import Commands, status_of
 from daemon.control import Control
-from daemon.document import Digest
+from daemon.document import Digest, folder_of
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
 from daemon.hotfolder import HotFolderStage
+from daemon.intake.origin import clear_temporaries
 from daemon.intake.recovery import recover
 from daemon.key import Key
 from daemon.lookout import Lookout
@@ -70,8 +71,10 @@ SPARE_SECONDS = 60.0
 """So long a second page worker may have nothing to do before it is let go."""
 PAGE_RETRY_SECONDS = 10.0
 FULL = "disk-full"
+REFUSALS = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: "disk-read-only"}
+"""What a disk of ours says that takes nothing now, and will again once a person has seen to it."""
 FULL_RETRY_SECONDS = 10.0
-"""So often a full disk is looked at again; threads of what was given up have ended by then."""
+"""So often such a disk is looked at again; threads of what was given up have ended by then."""
 ROOM = 16 << 20
 """Less than this is no room: the database's log alone takes 4 MB."""
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
@@ -102,39 +105,54 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         with _alone(self._config.state_dir):
-            full = False
-            while not (full and self._stopping.is_set()):
+            waited = False
+            while not (waited and self._stopping.is_set()):
                 try:
-                    await self._open_and_work(after_full=full)
+                    await self._open_and_work(after_wait=waited)
                     break
                 except CorruptionError as exc:  # also one that shows only when that page is read
                     log.critical("damaged code=%s", exc.code)
                     await self._only_show(exc.code, str(exc.args[0]), ())
                     return os.EX_IOERR
                 except (OSError, sqlite3.Error) as exc:
-                    if not _is_full(exc):
+                    code = self._takes_nothing(exc)
+                    if not code:
                         raise
-                    full = True
-                    log.critical("disk-full", exc_info=exc)
-                    await self._only_show(FULL, "", (("room", self._room()),))
-                    self._alarms.clear(FULL)
+                    waited = True
+                    log.critical(code, exc_info=exc)
+                    await self._only_show(code, "", (("room", self._room()),))
+                    self._alarms.clear(code)
         return os.EX_OK
 
-    async def _open_and_work(self, *, after_full: bool) -> None:
-        _make_places(self._config)
-        spool = await open_spool(self._config.state_dir, new=True)
+    async def _open_and_work(self, *, after_wait: bool) -> None:
+        config = self._config
+        _make_places(config)
+        spool = await open_spool(config.state_dir, new=True)
         try:
-            if after_full:  # no document's fault, so no end that counts
+            for document_id in await spool(Spool.in_step):
+                # Before the steps are taken back: after a kill here they are still known.
+                folder = folder_of(config.documents, document_id)
+                await asyncio.to_thread(clear_temporaries, folder)
+            if after_wait:  # no document's fault, so no end that counts
                 await spool(Spool.stopped, now())
             await self._work(spool)
         finally:
             await spool.close()
 
+    def _takes_nothing(self, exc: OSError | sqlite3.Error) -> str:
+        """Return why the state_dir's disk takes nothing now, as a code; "" if it is something else."""
+        if _is_full(exc):
+            return FULL
+        # SQLite says of many calls no more than that they failed: the disk is asked.
+        return REFUSALS.get(durable.refusal(self._config.state_dir / "work"), "")
+
     async def _room(self) -> None:
-        """Return once there is room again to work in."""
+        """Return once there is room again to work in, also for one more file."""
+        state_dir = self._config.state_dir
         while True:
             await asyncio.sleep(FULL_RETRY_SECONDS)
-            if durable.free_bytes(self._config.state_dir) >= ROOM:
+            taken = durable.refusal(state_dir / "work") not in REFUSALS
+            if taken and durable.free_bytes(state_dir) >= ROOM:
                 return
 
     async def _only_show(self, code: str, detail: str, stages: Sequence[Stage]) -> None:
@@ -144,7 +162,8 @@ class Service:
         parts = Parts(self._config)
         lookout = Lookout(self._config, self._alarms, parts, now, readable=False)
         box_id = journal.box_id(self._config.state_dir / "ledger")
-        await self._together(parts, lookout, box_id, {"status": status_of(lookout)}, stages)
+        control = self._listen({"status": status_of(lookout)})
+        await self._together(parts, lookout, box_id, control, stages)
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
@@ -201,7 +220,8 @@ class Service:
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
         try:
-            await self._together(parts, lookout, box_id, commands.table(), stages)
+            control = Control(config.socket, commands.table()).run()
+            await self._together(parts, lookout, box_id, control, stages)
         finally:
             await token.close()
             await pages.stop()
@@ -234,11 +254,11 @@ class Service:
         parts: Parts,
         lookout: Lookout,
         box_id: str,
-        commands: Mapping[str, Command],
+        control: Coroutine[None, None, None],
         stages: Sequence[Stage],
     ) -> None:
         """Run stages and views until a stop is asked for, or one of them fails."""
-        work: list[Stage] = [*stages, ("control", Control(self._config.socket, commands).run())]
+        work: list[Stage] = [*stages, ("control", control)]
         if self._config.mqtt is not None:
             parts.publisher = Publisher(
                 self._config.mqtt,
@@ -265,6 +285,17 @@ class Service:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 log.critical("stage-failed stage=%s", task.get_name(), exc_info=result)
                 raise result
+
+    async def _listen(self, commands: Mapping[str, Command]) -> None:
+        """Answer on the socket; while none can be made, page and MQTT have to do."""
+        while True:
+            try:
+                await Control(self._config.socket, commands).run()
+            except OSError as exc:
+                if exc.errno not in REFUSALS:
+                    raise
+                log.warning("no-socket code=%s", REFUSALS[exc.errno])
+            await asyncio.sleep(FULL_RETRY_SECONDS)
 
     async def _export(self, spool: SpoolThread, parts: Parts) -> None:
         """Keep the ledger's files up, and look after the page workers: what is due now and then."""
@@ -372,7 +403,8 @@ class Service:
 def _alone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of the state_dir: two services on one spool would lose documents."""
     state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
-    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Not to write: the lock can be held on a disk that is read-only now.
+    fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -415,7 +447,7 @@ def _is_full(exc: OSError | sqlite3.Error) -> bool:
     """Return whether the state_dir's disk has no room left: it may have again, so we stay up."""
     if isinstance(exc, sqlite3.Error):
         return getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-    return exc.errno in {errno.ENOSPC, errno.EDQUOT}
+    return REFUSALS.get(exc.errno or 0) == FULL
 
 
 def _boot_id() -> str:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import queue
 import secrets
 import sqlite3
@@ -51,8 +53,13 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+log = logging.getLogger("spool")
+
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite says where the file itself is wrong; anything else may be only of the moment."""
+
+UNSYNCED: Final = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+"""Extended codes; the first eight bits are those of any error of the disk."""
 
 DAY_ENDED: Final = "day_ended"
 """The fact by that name: on which day a file of the ledger was closed last."""
@@ -98,7 +105,8 @@ class Spool(
                 path.touch(mode=0o600)
             db = connect(path)
         except sqlite3.DatabaseError as exc:
-            raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+            _name_damage(exc)
+            raise
         try:
             schema.migrate(db)
             super().__init__(db, _box_id(db))
@@ -106,12 +114,19 @@ class Spool(
             self._journal = Journal(self._ledger, db)
             self._finish_erasing()
         except BaseException as exc:
+            _end_if_unsynced(exc)
             db.close()
             if isinstance(exc, sqlite3.DatabaseError):
-                raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+                _name_damage(exc)
             raise
 
     # -- start and end of the process ------------------------------------------
+
+    def in_step(self) -> set[str]:
+        """Return the ids of documents that an end has left in a step, or a delivery of theirs."""
+        documents = self._select("step != ''", [])
+        deliveries = self._select_deliveries("step != ''", [])
+        return {found.id for found in documents} | {found.document for found in deliveries}
 
     def started(self, boot_id: str, now: datetime) -> tuple[str, ...]:
         """Commit that the service runs; return the ids that an unclean end is counted against.
@@ -232,6 +247,7 @@ class Spool(
                     break
             group.commit()
         except BaseException as exc:  # noqa: BLE001 (it is told to everybody)
+            _end_if_unsynced(exc)
             for call in calls:
                 call.error = exc
         finally:
@@ -259,6 +275,24 @@ def _box_id(db: sqlite3.Connection) -> str:
     return made
 
 
+def _name_damage(exc: sqlite3.DatabaseError) -> None:
+    """Raise CorruptionError if *exc* says that; a disk that is full, or fails, is no damage yet."""
+    # Errors of Python's own module have no such code.
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+        raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+
+
+def _end_if_unsynced(exc: BaseException) -> None:
+    """End the process here and now after a failed fsync.
+
+    Whoever goes on with the database, or closes it, has SQLite sync the same descriptor
+    again, and the second time the kernel knows of no error.
+    """
+    if getattr(exc, "sqlite_errorcode", 0) in UNSYNCED:
+        log.critical("database-unsynced", exc_info=exc)
+        os._exit(1)
+
+
 def _is_empty(path: Path) -> bool:
     """Return whether there is no spool in *path*, without changing it.
 
@@ -266,6 +300,13 @@ def _is_empty(path: Path) -> bool:
     """
     if not path.exists():
         return True
+    if not path.is_file():
+        raise CorruptionError("database-damaged", "spool.db is no file")
+    if path.with_name(f"{path.name}-journal").exists():
+        # There is one only until the log is switched on: the first start ended before that.
+        # What only reads may not take it back.
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA user_version").fetchone()
     with closing(open_reader(path)) as reader:
         return reader.version() == 0
 
@@ -302,6 +343,7 @@ class _Call:
         try:
             self.result = self.work()
         except BaseException as exc:  # noqa: BLE001 (it is the caller's)
+            _end_if_unsynced(exc)
             self.error = exc
 
     def tell(self) -> None:
@@ -345,10 +387,8 @@ class SpoolThread:
         try:
             return await answer
         except sqlite3.DatabaseError as exc:
-            # Errors of Python's own module have no such code.
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
-                raise
-            raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
+            _name_damage(exc)
+            raise
 
     async def close(self) -> None:
         """Close the database and end the thread."""

@@ -15,6 +15,7 @@ one where the clock was once wrong.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -47,6 +48,7 @@ class Journal:
         self._folder = folder
         self._db = db
         self._newest, self._seq, self._personal = self._resume()
+        self._whole = True
         self.export()
 
     @property
@@ -72,7 +74,13 @@ class Journal:
                 durable.write(path, b"".join(kept))
 
     def export(self) -> int:
-        """Append and fsync every committed line that the files do not have; return how many."""
+        """Append and fsync every committed line that the files do not have; return how many.
+
+        Once that has failed nobody knows where the files end, and only the next start looks:
+        a line must not be appended twice.
+        """
+        if not self._whole:
+            raise OSError(errno.EIO, "the ledger's files were not written to their end")
         written = 0
         while rows := self._db.execute(
             "SELECT seq, at, event, line, salt, content FROM ledger LEFT JOIN personal USING (seq)"
@@ -90,10 +98,12 @@ class Journal:
                 if content is not None and seq > self._personal:
                     entry = {"seq": seq, "salt": salt.hex(), "personal": content}
                     personal.append(ledger.canonical(entry))
+            self._whole = False
             for day, (lines, personal) in days.items():
                 # Personal first: a line in the files has its personal detail there too.
                 self._append(self._folder / (day + PERSONAL), personal)
                 self._append(self._folder / (day + LINES), lines)
+            self._whole = True
             self._seq = rows[-1][0]
             written += len(rows)
         return written

@@ -122,6 +122,12 @@ class Box:
 
     def start(self) -> Box:
         """Start the service in a session of its own and wait until it answers."""
+        self.start_only()
+        self.wait(self.answers, "the service answers")
+        return self
+
+    def start_only(self) -> None:
+        """Start the service and wait for nothing."""
         log = (self.root / "log").open("ab")
         self.process = subprocess.Popen(
             [SCANSEAL, "run", "--config", self.config],
@@ -131,8 +137,6 @@ class Box:
             start_new_session=True,
         )
         log.close()
-        self.wait(self.answers, "the service answers")
-        return self
 
     def answers(self) -> bool:
         """Return whether the service answers on its socket."""

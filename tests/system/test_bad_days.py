@@ -359,6 +359,29 @@ def test_a_start_on_a_full_disk_waits_for_room(small_box: Box, drawn: dict[str, 
     assert box.stop() == 0
 
 
+def test_a_start_on_a_disk_that_is_read_only_waits_until_it_can_be_written_to(
+    small_box: Box, drawn: dict[str, Path]
+) -> None:
+    """As the kernel makes it after errors. Nothing can listen there: the log says it, and the page."""
+    box = small_box.start()
+    assert box.stop() == 0
+    remount(box, "ro")
+
+    box.start_only()
+    box.wait(lambda: "raised code=disk-read-only" in box.log(), "the alarm")
+    remount(box, "rw")
+    box.drop(drawn["foto.jpg"])
+    box.wait(box.at_rest(1), "filed")
+    assert "disk-read-only" not in box.alarms()
+    assert box.stop() == 0
+    assert box.command("ledger", "verify").returncode == 0
+
+
+def remount(box: Box, how: str) -> None:
+    """Mount the state_dir's disk anew, read-only or not."""
+    subprocess.run(["mount", "-o", f"remount,{how}", box.root / "state"], check=True)
+
+
 def test_a_box_that_was_in_the_future_seals_again_when_a_person_says_so(
     make_box: Callable[..., Box], drawn: dict[str, Path]
 ) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from daemon import durable
 from tests.intake import Here, mounted, pdf, until, watching
 
 SCAN = pdf(b"scan")
@@ -91,6 +93,23 @@ def test_a_share_that_can_have_no_more_folders_is_told(tmp_path: Path) -> None:
                 assert here.original(document) == SCAN
 
     run(work)
+
+
+def test_a_disk_says_itself_why_it_takes_nothing(tmp_path: Path) -> None:
+    """No inode, no block, read-only: what SQLite makes of them is all the same to it."""
+    with mounted(tmp_path / "state") as state:
+        assert durable.refusal(state) == 0
+        allow(state, 0)
+        assert durable.refusal(state) == errno.ENOSPC
+        allow(state, 2)
+        fill(state / "filler")
+        assert durable.refusal(state) == errno.ENOSPC
+        (state / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,ro", state], check=True)
+        assert durable.refusal(state) == errno.EROFS
+        subprocess.run(["mount", "-o", "remount,rw", state], check=True)
+        assert durable.refusal(state) == 0
+        assert list(state.iterdir()) == []
 
 
 def test_a_disk_of_ours_that_can_have_no_more_files_stops_a_claim_at_each_step(

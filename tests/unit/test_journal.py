@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import sqlite3
 import stat
@@ -51,6 +52,31 @@ def damage(state: Path) -> str:
         opened(state)
     assert snapshot(state) == before
     return caught.value.code
+
+
+def test_what_was_not_written_to_its_end_is_not_appended_again(state: Path) -> None:
+    """Half a line is there now: whoever appended behind it would write damage."""
+    spool = opened(state)
+    for number in range(3):
+        noted(spool, number)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            spool.export_ledger()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (path,) = files(state / "ledger")
+    torn = path.read_bytes()
+
+    assert len(torn) == 100
+    with pytest.raises(OSError, match="not written to their end"):
+        spool.export_ledger()
+    assert path.read_bytes() == torn
+    spool.close()
+    opened(state).close()
+    assert numbers(path) == [1, 2, 3]
+    compare(state)
 
 
 def test_lines_come_into_the_files_of_their_day(state: Path) -> None:
