@@ -38,9 +38,12 @@ SUPERSEDED: Final = "superseded_by != ''"
 SEALED: Final = "sealed_at IS NOT NULL"
 PAGED: Final = "pages_digest != ''"
 UNSTAMPED: Final = "stamp = 'wanted' AND state = 'sealed'"
+AGING: Final = "state IN ('refused','filed','discarded','withdrawn') AND superseded_by = ''"
+KEPT: Final = "sealed != '' AND state != 'forgotten'"
+UNLINKING: Final = "local = 'leaving'"
 BATCH: Final = "json_extract(described, '$.batch')"
-"""Likewise, for what is refused, its copies, what others stand for, batches, and what
-waits for a time stamp."""
+"""Likewise, for what is refused, its copies, what others stand for, batches, what waits for
+a time stamp, what time goes by for, what lies here sealed, and what is being removed here."""
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -86,6 +89,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "evidence": str,
             "evidence_until": str,
             "certificate": str,
+            "local": str,
         },
         pk="id",
         not_null={"id", "state", "digest", "size", "step", "tries", "code"},
@@ -103,6 +107,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "evidence": "[]",
             "evidence_until": "",
             "certificate": "",
+            "local": "",
         },
     )
     db.table("delivery").create(
@@ -188,6 +193,9 @@ def _first(db: sqlite_utils.Database) -> None:
         # What is open is found at once, however much is at rest.
         f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
         f"CREATE INDEX document_unstamped ON document(id) WHERE {UNSTAMPED}",
+        f"CREATE INDEX document_aging ON document(profile, state, changed_at, id) WHERE {AGING}",
+        f"CREATE INDEX document_kept ON document(id) WHERE {KEPT}",
+        f"CREATE INDEX document_unlinking ON document(id) WHERE {UNLINKING}",
         "CREATE INDEX document_step ON document(step) WHERE step != ''",
         f"CREATE INDEX document_copy ON document(hotfolder, id) WHERE {COPY_WORK}",
         f"CREATE INDEX document_copy_until ON document(hotfolder, copy_until) WHERE {COPY_THERE}",

@@ -30,6 +30,7 @@ from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.document import Digest
 from daemon.errors import ConfigError, CorruptionError, PersonNeeded
+from daemon.forgetting import Forgetting
 from daemon.hotfolder import HotFolderStage
 from daemon.intake.recovery import recover
 from daemon.key import Key
@@ -197,6 +198,13 @@ class Service:
         stages.append(("segments", segments.run()))
         # Without a beat: how long servers out there take is no silence of ours.
         stages.append(("proofs", proofs.run()))
+        forgetting = Forgetting(
+            config.profiles,
+            config.documents,
+            *(spool, targets, self._alarms, now, parts.clock_gate.check),
+        )
+        # Likewise: a target may take long over what it is asked.
+        stages.append(("forgetting", forgetting.run()))
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))

@@ -36,6 +36,7 @@ from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
+from daemon.records.forgetting import Forgetting
 from daemon.records.journal import DAY_END, LINES, Journal, files
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
@@ -69,6 +70,7 @@ class Spool(
     Descriptions,
     Deliveries,
     Copies,
+    Forgetting,
     Logbook,
     Clocks,
     Operators,

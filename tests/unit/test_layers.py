@@ -43,7 +43,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
-        " records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
+        " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
     "spool",
     "clockgate",
@@ -109,6 +109,8 @@ ROWS = (
     "targets.folder",
     "lane",
     "sync",
+    # the stage that forgets
+    "forgetting",
     # the stage that seals and archives the ledger
     "segments",
     # the stage that takes scans in
@@ -148,6 +150,7 @@ STAGES = (
     ("sync", "lane"),
     ("segments",),
     ("recheck",),
+    ("forgetting",),
 )
 """They meet in the spool and nowhere else."""
 
