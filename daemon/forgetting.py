@@ -93,6 +93,8 @@ class Forgetting:
         self._damaged: list[str] = []
         """Documents of this pass whose receipts are not what was committed."""
         self._shown: set[tuple[str, str]] = set()
+        self.batch = BATCH
+        """So many documents are read at once."""
 
     async def run(self) -> None:
         """Forget until cancelled."""
@@ -138,7 +140,7 @@ class Forgetting:
 
     async def _forget_aged(self, profile: str, state: State, until: datetime) -> None:
         after = None
-        while found := await self._spool(Spool.aged, profile, state, until, BATCH, after):
+        while found := await self._spool(Spool.aged, profile, state, until, self.batch, after):
             forgotten = [await self._forget(document) for document in found]
             if any(forgotten):
                 await self._unlink_all()
@@ -216,7 +218,7 @@ class Forgetting:
     async def _unlink_all(self) -> list[str]:
         """Remove the files of everything that is FORGOTTEN; return the ids where that failed."""
         after, stuck = "", []
-        while found := await self._spool(Spool.leaving, BATCH, after):
+        while found := await self._spool(Spool.leaving, self.batch, after):
             # The ledger's files, too, know it before a byte goes: a rebuild reads those.
             await self._spool(Spool.export_ledger)
             failed = await asyncio.to_thread(self._unlink, found)

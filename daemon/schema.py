@@ -1,22 +1,27 @@
 """The tables of spool.db, as numbered migrations.
 
-Each migration runs in one transaction together with the number that says it ran
-(`PRAGMA user_version`). A database newer than this code is refused: an older
-program would damage what it does not understand.
+All that are missing run in one transaction together with the number that says they ran
+(`PRAGMA user_version`), after the database was copied as it was. A database newer than
+this code is refused: an older program would damage what it does not understand.
+
+Each version that was released has a fixture in tests/unit/released/ that migrates.
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final
 
 import sqlite_utils
 
+from daemon import durable
 from daemon.document import State
 from daemon.errors import CorruptionError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 OPEN_STATES: Final = (
     State.CLAIMED,
@@ -220,24 +225,48 @@ MIGRATIONS: Final[tuple[Callable[[sqlite_utils.Database], None], ...]] = (_first
 VERSION: Final = len(MIGRATIONS)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to VERSION, one transaction per step; refuse a newer one.
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path | None = None,
+    migrations: Sequence[Callable[[sqlite_utils.Database], None]] = MIGRATIONS,
+) -> None:
+    """Bring the database in *path* to the newest version, in one transaction; refuse a newer one.
 
-    *connection* is in autocommit mode. sqlite-utils commits on every call unless a
-    transaction is open, so each step opens its own.
+    An older one is copied before, beside it and with its version behind the name: a program
+    of that version can go on with the copy. *connection* is in autocommit mode; sqlite-utils
+    commits on every call unless a transaction is open.
     """
+    version = len(migrations)
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
+    if found > version:
         raise CorruptionError(
-            "database-newer", f"spool.db is of version {found}, this program knows {VERSION}"
+            "database-newer", f"spool.db is of version {found}, this program knows {version}"
         )
+    if found == version:
+        return
+    if found and path is not None:
+        copy(connection, path.with_name(f"{path.name}.version-{found}"))
     db = sqlite_utils.Database(connection)
-    for number in range(found + 1, VERSION + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            MIGRATIONS[number - 1](db)
-            connection.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in migrations[found:]:
+            migration(db)
+        connection.execute(f"PRAGMA user_version = {version}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Write the database as it is to *path*, replacing what is there; return once it is durable."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        temporary.touch(mode=0o600, exist_ok=False)
+        connection.execute("VACUUM INTO ?", [str(temporary)])
+        durable.sync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    durable.sync_folder(path.parent)

@@ -102,7 +102,7 @@ class Spool(
         except sqlite3.DatabaseError as exc:
             raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
         try:
-            schema.migrate(db)
+            schema.migrate(db, path)
             super().__init__(db, _box_id(db))
             self._ledger = state_dir / "ledger"
             self._journal = Journal(self._ledger, db)

@@ -67,23 +67,23 @@ class Box:
 
 
 @pytest.mark.parametrize(
-    ("calls", "first", "surely"),
+    ("calls", "every", "surely"),
     [
         # The two files, in their order; then the folder, and the ledger's files before it.
         ("unlink", 1, 2),
         ("fsync", 1, 2),
         # The commits: of the start, of FORGOTTEN, of the end, of the stop.
         ("fdatasync", 1, 4),
-        # What SQLite writes, page by page.
-        ("pwrite64", 1, 6),
+        # What SQLite writes, page by page; between two commits one place is like another.
+        ("pwrite64", 5, 6),
     ],
 )
 def test_a_kill_at_any_system_call_loses_nothing_that_is_not_forgotten(
-    tmp_path: Path, calls: str, first: int, surely: int
+    tmp_path: Path, calls: str, every: int, surely: int
 ) -> None:
     """Idempotence: the next start forgets it, once, or finishes what was begun."""
     reached = 0
-    for number in range(first, 60):
+    for number in range(1, 60, every):
         box = Box(tmp_path / str(number))
         if not box.killed(calls, number):
             break
