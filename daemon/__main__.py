@@ -309,10 +309,14 @@ def _check(options: argparse.Namespace) -> int:
     loaded = config.load(options.config)
     findings = checkup(loaded, os.environ.get("CREDENTIALS_DIRECTORY"))
     for finding in findings:
-        mark = _word(loaded, "check_ok" if finding.good else "check_bad")
+        mark = _word(
+            loaded,
+            "check_bad" if not finding.good else "check_warn" if finding.warns else "check_ok",
+        )
         print(f"  {mark} {finding.what}: {finding.said(loaded.box.language)}")
     good = all(finding.good for finding in findings)
-    print(_word(loaded, "check_good" if good else "check_wrong"))
+    warned = any(finding.warns for finding in findings)
+    print(_word(loaded, "check_wrong" if not good else "check_warned" if warned else "check_good"))
     return GOOD if good else BAD_CONFIG
 
 

@@ -307,9 +307,35 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "check_ok": ("gut   ", "ok   "),
     "check_bad": ("FALSCH", "WRONG"),
+    "check_warn": ("ACHTUNG", "CAUTION"),
     "check_good": (
         "Nichts spricht dagegen; Token, PIN und Broker werden beim Start geprüft.",
         "Nothing speaks against it; token, PIN and broker are tried at the start.",
+    ),
+    "check_warned": (
+        "Der Dienst kann laufen; ACHTUNG steht bei dem, was trotzdem zu ändern ist. Token, PIN und Broker werden beim Start geprüft.",
+        "The service can run; CAUTION stands at what should be changed all the same. Token, PIN and broker are tried at the start.",
+    ),
+    "check_encrypted": ("verschlüsselt (dm-crypt)", "encrypted (dm-crypt)"),
+    "check_not_encrypted": (
+        "{path} liegt auf keinem verschlüsselten Datenträger: Wer die Platte hat, hat die Scans, auch gelöschte. LUKS einrichten (cryptsetup)",
+        "{path} does not lie on an encrypted volume: whoever has the disk has the scans, removed ones too. Set up LUKS (cryptsetup)",
+    ),
+    "check_volume_unknown": (
+        "ob verschlüsselt, ist hier nicht zu erkennen ({kind})",
+        "cannot tell here whether it is encrypted ({kind})",
+    ),
+    "check_swap_bare": (
+        "{names} ist nicht verschlüsselt: Teile von Scans und die PIN können dort landen. Abschalten (swapoff, /etc/fstab) oder verschlüsseln (/etc/crypttab)",
+        "{names} is not encrypted: parts of scans and the PIN may end up there. Switch it off (swapoff, /etc/fstab) or encrypt it (/etc/crypttab)",
+    ),
+    "check_swap_unknown": (
+        "ob {names} verschlüsselt ist, ist hier nicht zu erkennen",
+        "cannot tell here whether {names} is encrypted",
+    ),
+    "check_swap_good": (
+        "keiner in Gebrauch, der unverschlüsselt auf eine Platte schreibt",
+        "none in use that writes to a disk in clear",
     ),
     "check_path": ("{path}", "{path}"),
     "check_trouble": ("{path}: {error}", "{path}: {error}"),

@@ -32,7 +32,7 @@ ROWS = (
     "config",
     "clock",
     # the process and its surroundings
-    "log notify",
+    "log notify volume",
     # what is kept, and how
     "durable",
     "schema",
