@@ -11,9 +11,7 @@ start continues. A damaged database is looked at and shown, never worked with.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import fcntl
 import logging
 import os
 import signal
@@ -29,11 +27,12 @@ from daemon.clockgate import ClockGate
 from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.document import Digest
-from daemon.errors import ConfigError, CorruptionError, PersonNeeded
+from daemon.errors import ConfigError, CorruptionError
 from daemon.forgetting import Forgetting
 from daemon.hotfolder import HotFolderStage
 from daemon.intake.recovery import recover
 from daemon.key import Key
+from daemon.lock import alone
 from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
@@ -55,7 +54,7 @@ from daemon.web import PageContext, start
 from daemon.workers import Limits, Worker, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from daemon.config import Config
     from daemon.control import Command
@@ -102,7 +101,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        with _alone(self._config.state_dir):
+        with alone(self._config.state_dir):
             full = False
             while not (full and self._stopping.is_set()):
                 try:
@@ -333,14 +332,7 @@ class Service:
 
     def _token(self, spool: SpoolThread) -> Token:
         section = self._config.hsm
-        settings = hsm.HsmSettings(
-            module=section.module,
-            token=section.token,
-            key=section.key,
-            pin=self._pin,
-            serial=section.serial,
-            timeout_seconds=section.timeout_seconds,
-        )
+        settings = hsm_settings(self._config, self._pin)
         place = self._config.state_dir / "work"
         first, *others = (
             hsm.Hsm(hsm.hsm_worker(place, self._vendor), settings) for _ in range(section.sessions)
@@ -376,19 +368,17 @@ class Service:
         }
 
 
-@contextlib.contextmanager
-def _alone(state_dir: Path) -> Iterator[None]:
-    """Hold the lock of the state_dir: two services on one spool would lose documents."""
-    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
-    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PersonNeeded("already-running", f"another service works on {state_dir}") from None
-        yield
-    finally:
-        os.close(fd)
+def hsm_settings(config: Config, pin: Path) -> hsm.HsmSettings:
+    """Return what the token's process is told."""
+    section = config.hsm
+    return hsm.HsmSettings(
+        module=section.module,
+        token=section.token,
+        key=section.key,
+        pin=pin,
+        serial=section.serial,
+        timeout_seconds=section.timeout_seconds,
+    )
 
 
 def _make_places(config: Config) -> None:

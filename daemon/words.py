@@ -497,6 +497,22 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "tokens_trouble": ("Es antwortete: {said}", "It answered: {said}"),
     "superseded": ("{old} ist ersetzt durch {new}", "{old} is replaced by {new}"),
+    "ledger_exported": (
+        "Das Nachweisbuch ist ausgelagert und dort geprüft: {n} Zeilen, {hash}",
+        "The ledger is exported, and was verified there: {n} lines, {hash}",
+    ),
+    "type_serial": (
+        "Der Schlüssel {label!r} wird unwiederbringlich zerstört. Seriennummer des Tokens {token!r} eingeben:",
+        "The key {label!r} will be destroyed for good. Type the serial number of the token {token!r}:",
+    ),
+    "key_destroyed": (
+        "Der Schlüssel {label!r} ist im Token zerstört. Das Siegelzertifikat bei der CA sperren lassen.",
+        "The key {label!r} is destroyed in the token. Have the CA revoke the seal certificate.",
+    ),
+    "spool_wiped": (
+        "{path} ist leer: Jede Datei wurde einmal überschrieben und gelöscht. Auf einer SSD und auf Dateisystemen mit Copy-on-Write können alte Bytes trotzdem noch da sein, ebenso in Sicherungen. Sicher ist nur ein verschlüsselter Datenträger, dessen Schlüssel zerstört wird, oder die Vernichtung nach DIN 66399.",
+        "{path} is empty: each file was overwritten once and removed. On an SSD, and on file systems that copy on write, old bytes may be there all the same, and in backups. Only an encrypted volume whose key is destroyed is safe, or destruction after DIN 66399.",
+    ),
     # States of a document
     "document_claimed": ("wird gesiegelt", "being sealed"),
     "document_waiting": ("wartet", "waiting"),

@@ -83,6 +83,21 @@ class Forgetting(Writer):
             moves.move_document(step, found, Event.FORGET, detail, local="leaving")
         return True
 
+    def still_here(self) -> dict[str, int]:
+        """Return how many documents are not forgotten, by state.
+
+        None that was superseded, once no copy of it lies in `rejected` any more.
+        """
+        superseded = (
+            f"SELECT count(*) FROM document WHERE {schema.SUPERSEDED}"  # noqa: S608
+            " AND state = 'discarded' AND copy = ''"
+        )
+        counts = dict(self.counts().get("document", {}))
+        counts.pop(State.FORGOTTEN, None)
+        if State.DISCARDED in counts:
+            counts[State.DISCARDED] -= self._db.execute(superseded).fetchone()[0]
+        return {str(state): count for state, count in counts.items() if count}
+
     def miss(self, delivery: Delivery, code: str, reason: str, now: datetime) -> bool:
         """Commit that a target does not hold what it had proven; False if that is old news."""
         with self._step(now) as step:

@@ -32,7 +32,7 @@ ROWS = (
     "config",
     "clock",
     # the process and its surroundings
-    "log notify volume",
+    "lock log notify volume",
     # what is kept, and how
     "durable",
     "schema",
@@ -126,6 +126,8 @@ ROWS = (
     "intake.reading",
     "intake.describer",
     "hotfolder",
+    # the end of a box
+    "decommission",
     # views: nothing reads them back
     "status",
     "summary lookout",
