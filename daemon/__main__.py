@@ -200,6 +200,18 @@ def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
 
         return command
 
+    text = "Take the box out of service: export the ledger, wipe the spool."
+    end = commands.add_parser("decommission", help=text, description=text, parents=[common])
+    end.add_argument(
+        "export", type=Path, metavar="FOLDER", help="where the ledger goes; empty, on another disk"
+    )
+    end.add_argument(
+        "--destroy-key",
+        default="",
+        metavar="LABEL",
+        help="destroy that key in the token, too; the token's serial number has to be typed",
+    )
+    end.set_defaults(run=_decommission)
     shift = commands.add_parser(
         "shift",
         help="Log in as who scans into a hot folder from now on.",
@@ -309,10 +321,14 @@ def _check(options: argparse.Namespace) -> int:
     loaded = config.load(options.config)
     findings = checkup(loaded, os.environ.get("CREDENTIALS_DIRECTORY"))
     for finding in findings:
-        mark = _word(loaded, "check_ok" if finding.good else "check_bad")
+        mark = _word(
+            loaded,
+            "check_bad" if not finding.good else "check_warn" if finding.warns else "check_ok",
+        )
         print(f"  {mark} {finding.what}: {finding.said(loaded.box.language)}")
     good = all(finding.good for finding in findings)
-    print(_word(loaded, "check_good" if good else "check_wrong"))
+    warned = any(finding.warns for finding in findings)
+    print(_word(loaded, "check_wrong" if not good else "check_warned" if warned else "check_good"))
     return GOOD if good else BAD_CONFIG
 
 
@@ -354,6 +370,8 @@ def _verify_all(options: argparse.Namespace) -> int:
                     sealed = folder_of(loaded.documents, document.id) / "sealed.pdf"
                     report = await verify.verify(sealed, worker, trust, stamps)
                     said = "" if report.good else "seal-not-good"
+                    if said and not stored.kept(reader.document(document.id)):
+                        said = ""  # forgotten while it was looked at
                 if said:
                     bad += 1
                     print(f"{document.id} {said}", flush=True)
@@ -474,6 +492,62 @@ def _discard(options: argparse.Namespace) -> int:
     given_up = _ask(options, "discard", {"id": options.id, "reason": options.reason}, loaded)
     print(_word(loaded, "discarded", id=given_up["id"]))
     return GOOD
+
+
+def _decommission(options: argparse.Namespace) -> int:
+    from daemon import decommission  # noqa: PLC0415
+    from daemon.book import Book  # noqa: PLC0415
+    from daemon.hsm import Hsm, hsm_worker  # noqa: PLC0415
+    from daemon.lock import alone  # noqa: PLC0415
+    from daemon.service import hsm_settings, now  # noqa: PLC0415
+    from daemon.spool import open_spool  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    os.umask(0o077)
+    label, person = options.destroy_key, f"uid {os.getuid()}"
+    if not (loaded.state_dir / "ledger").is_dir():
+        raise PersonNeeded("decommission-nothing", str(loaded.state_dir))
+
+    async def leave() -> Head:
+        spool = await open_spool(loaded.state_dir)
+        try:
+            head = await decommission.take_out(loaded, spool, options.export, person, now())
+            if label:
+                serial = _typed(_word(loaded, "type_serial", token=loaded.hsm.token, label=label))
+                pin = loaded.pin_file(os.environ.get("CREDENTIALS_DIRECTORY"))
+                worker = hsm_worker(loaded.state_dir / "work", dict(os.environ))
+                hsm = Hsm(worker, hsm_settings(loaded, pin))
+                try:
+                    await decommission.destroy_key(
+                        *(hsm, Book(spool), spool, label, serial, person, now)
+                    )
+                finally:
+                    await hsm.close()
+                    head = await decommission.exported(loaded, spool, options.export)
+        finally:
+            await spool.close()
+        return head
+
+    if label and not sys.stdin.isatty():
+        raise PersonNeeded("no-terminal", f"--destroy-key {label}")
+    with alone(loaded.state_dir):
+        if not (loaded.state_dir / decommission.MARKER).exists():
+            head = asyncio.run(leave())
+            print(_word(loaded, "ledger_exported", n=str(head.seq), hash=head.hash))
+            if label:
+                print(_word(loaded, "key_destroyed", label=label))
+            decommission.mark(loaded.state_dir)
+        elif label:
+            raise PersonNeeded("decommission-begun", f"--destroy-key {label}")
+        decommission.wipe(loaded.state_dir)
+    print(_word(loaded, "spool_wiped", path=str(loaded.state_dir)))
+    return GOOD
+
+
+def _typed(question: str) -> str:
+    """Ask on the terminal."""
+    print(question, end=" ", flush=True)
+    return sys.stdin.readline().strip()
 
 
 def _explain_missing(options: argparse.Namespace) -> int:

@@ -10,11 +10,11 @@ import errno
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import certificate, sandbox
+from daemon import certificate, sandbox, volume
 from daemon.errors import ConfigError, DaemonError
 from daemon.intake import NotNow
 from daemon.intake.bell import Bell
@@ -39,6 +39,8 @@ class Finding:
     word: str
     """A key of the table of words; what stands in it is in `values`."""
     values: Mapping[str, object]
+    warns: bool = False
+    """Nothing stops the service, but a person should know it."""
 
     @property
     def text(self) -> str:
@@ -61,7 +63,7 @@ def _found(what: str, good: bool, word: str, **values: object) -> Finding:
 
 def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
     """Look at everything that *config* names; *credentials* is systemd's folder of secrets."""
-    findings = [_state_dir(config)]
+    findings = [_state_dir(config), _volume(config), _swap()]
     for folder in config.hotfolders:
         findings.extend(_hotfolder(config, folder))
     for target in config.targets:
@@ -95,6 +97,27 @@ def _state_dir(config: Config) -> Finding:
             return _found(where, True, "will_be_made", path=path)
         return _found(where, False, "cannot_be_made", path=path, parent=parent)
     return _writable(where, path, "check_why_state")
+
+
+def _volume(config: Config) -> Finding:
+    """Scans lie there for days, and what is unlinked is not overwritten."""
+    where = "[box] state_dir volume"
+    path = next(p for p in (config.state_dir, *config.state_dir.parents) if p.exists())
+    match volume.encrypted(path.stat().st_dev):
+        case True:
+            return _found(where, True, "encrypted")
+        case None:
+            return _found(where, True, "volume_unknown", kind=file_system_of(path))
+    return replace(_found(where, True, "not_encrypted", path=path), warns=True)
+
+
+def _swap() -> Finding:
+    bare, unknown = volume.bare_swaps()
+    if bare:
+        return replace(_found("swap", True, "swap_bare", names=", ".join(bare)), warns=True)
+    if unknown:
+        return _found("swap", True, "swap_unknown", names=", ".join(unknown))
+    return _found("swap", True, "swap_good")
 
 
 def _hotfolder(config: Config, folder: HotFolder) -> Iterator[Finding]:

@@ -144,7 +144,7 @@ TAKES_NONE: Final = frozenset(
         "CKR_USER_NOT_LOGGED_IN",
     }
 )
-"""What a token says that takes no certificate from its user; all else is trouble."""
+"""What a token says that takes no certificate from its user, or keeps a key; all else is trouble."""
 
 
 def reaction(ckr: str) -> str:
@@ -307,6 +307,31 @@ class Inside:
         if [self._value(one, p11.CKA_VALUE) for one in found] != [value]:
             raise PermanentError("token-read-only", "what was written cannot be read back")
         return {}
+
+    def destroy_key(self, argument: Mapping[str, str]) -> dict[str, Any]:
+        """Destroy a private key and its public half; nothing brings it back. Look that it is gone."""
+        p11 = _pykcs11()
+        label = argument["key"]
+        key, _, facts = self._one_key(label)
+        id_ = self._value(key, p11.CKA_ID)
+        beside = (p11.CKA_ID, id_) if id_ else (p11.CKA_LABEL, label)
+        halves = [key, *self._find(p11.CKO_PUBLIC_KEY, beside)]
+        try:
+            flags = p11.CKF_SERIAL_SESSION | p11.CKF_RW_SESSION
+            writing = self._lib.openSession(self._slot, flags)
+            try:
+                for half in halves:
+                    writing.destroyObject(half)
+            finally:
+                writing.closeSession()
+        except p11.PyKCS11Error as exc:
+            if (name := _name(exc.value)) not in TAKES_NONE:
+                raise
+            raise PermanentError("key-not-destroyed", f"C_DestroyObject: {name}") from None
+        if self._find(p11.CKO_PRIVATE_KEY, (p11.CKA_LABEL, label)):
+            raise PermanentError("key-not-destroyed", f"{label!r} is still there")
+        self._key, self._facts = None, None
+        return asdict(facts)
 
     def _signed(
         self, key: Any, kind: int, facts: KeyFacts, argument: Mapping[str, str]
@@ -485,6 +510,6 @@ def tasks() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     works = (inside.open, inside.login, inside.key, inside.probe, inside.sign)
     on_request = (
         *(inside.other_key, inside.certificates),
-        *(inside.sign_with, inside.import_certificate),
+        *(inside.sign_with, inside.import_certificate, inside.destroy_key),
     )
     return {work.__name__: _task(work) for work in (*works, *on_request)}

@@ -244,7 +244,7 @@ class Document:
     code: str = ""
     """Why it is REFUSED, HELD or WAITING; empty otherwise."""
     came_from: State | None = None
-    """The state that HELD goes back to."""
+    """The state that HELD goes back to, and the last one before FORGOTTEN."""
     step: str = ""
     """The step that was begun and not ended; empty at rest."""
     tries: int = 0
@@ -291,6 +291,12 @@ class Document:
     def enveloped(self) -> bool:
         """Whether a cover page was sealed in its place."""
         return ENVELOPE in self.findings
+
+    @property
+    def given_up(self) -> bool:
+        """Whether a person, or a successor, ended its life before it was filed."""
+        last = self.came_from if self.state is State.FORGOTTEN else self.state
+        return last in {State.DISCARDED, State.WITHDRAWN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,10 @@ class Hsm:
         """Lay a certificate beside the key of that label; refuses where there is one."""
         await self._call(_Nothing, "import_certificate", {"key": label, **parts})
 
+    async def destroy_key(self, label: str) -> KeyFacts:
+        """Destroy the key of that label in the token, for good; return what it was."""
+        return await self._call(KeyFacts, "destroy_key", {"key": label})
+
     async def close(self) -> None:
         """End the process, and with it the login."""
         await self._worker.stop()

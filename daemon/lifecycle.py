@@ -178,6 +178,17 @@ def is_filed(deliveries: Iterable[tuple[Role, DeliveryState]]) -> bool:
     return delivered == set(Role) and all(state in at_rest for _, state in known)
 
 
+def may_forget(state: State, deliveries: Iterable[tuple[Role, DeliveryState]]) -> bool:
+    """Return whether a document's bytes may leave this box once its time is over (I2).
+
+    A filed one only as long as everything that filed it still holds: what is on its way, or was
+    missed since, keeps it here. What a person gave up is nowhere else, and may go all the same.
+    """
+    if state is State.FILED:
+        return is_filed(deliveries)
+    return Event.FORGET in DOCUMENT[state]
+
+
 def poisoned(state: State) -> tuple[Event, State]:
     """Return what happens to a document after its second counted end: refused, or held if sealed."""
     event = Event.REFUSE if state in {State.CLAIMED, State.WAITING} else Event.SET_ASIDE

@@ -1,22 +1,27 @@
 """The tables of spool.db, as numbered migrations.
 
-Each migration runs in one transaction together with the number that says it ran
-(`PRAGMA user_version`). A database newer than this code is refused: an older
-program would damage what it does not understand.
+All that are missing run in one transaction together with the number that says they ran
+(`PRAGMA user_version`), after the database was copied as it was. A database newer than
+this code is refused: an older program would damage what it does not understand.
+
+Each version that was released has a fixture in tests/unit/released/ that migrates.
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final
 
 import sqlite_utils
 
+from daemon import durable
 from daemon.document import State
 from daemon.errors import CorruptionError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 OPEN_STATES: Final = (
     State.CLAIMED,
@@ -38,9 +43,12 @@ SUPERSEDED: Final = "superseded_by != ''"
 SEALED: Final = "sealed_at IS NOT NULL"
 PAGED: Final = "pages_digest != ''"
 UNSTAMPED: Final = "stamp = 'wanted' AND state = 'sealed'"
+AGING: Final = "state IN ('refused','filed','discarded','withdrawn') AND superseded_by = ''"
+KEPT: Final = "sealed != '' AND state != 'forgotten'"
+UNLINKING: Final = "local = 'leaving'"
 BATCH: Final = "json_extract(described, '$.batch')"
-"""Likewise, for what is refused, its copies, what others stand for, batches, and what
-waits for a time stamp."""
+"""Likewise, for what is refused, its copies, what others stand for, batches, what waits for
+a time stamp, what time goes by for, what lies here sealed, and what is being removed here."""
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -86,6 +94,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "evidence": str,
             "evidence_until": str,
             "certificate": str,
+            "local": str,
         },
         pk="id",
         not_null={"id", "state", "digest", "size", "step", "tries", "code"},
@@ -103,6 +112,7 @@ def _first(db: sqlite_utils.Database) -> None:
             "evidence": "[]",
             "evidence_until": "",
             "certificate": "",
+            "local": "",
         },
     )
     db.table("delivery").create(
@@ -188,6 +198,9 @@ def _first(db: sqlite_utils.Database) -> None:
         # What is open is found at once, however much is at rest.
         f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
         f"CREATE INDEX document_unstamped ON document(id) WHERE {UNSTAMPED}",
+        f"CREATE INDEX document_aging ON document(profile, state, changed_at, id) WHERE {AGING}",
+        f"CREATE INDEX document_kept ON document(id) WHERE {KEPT}",
+        f"CREATE INDEX document_unlinking ON document(id) WHERE {UNLINKING}",
         "CREATE INDEX document_step ON document(step) WHERE step != ''",
         f"CREATE INDEX document_copy ON document(hotfolder, id) WHERE {COPY_WORK}",
         f"CREATE INDEX document_copy_until ON document(hotfolder, copy_until) WHERE {COPY_THERE}",
@@ -212,25 +225,49 @@ MIGRATIONS: Final[tuple[Callable[[sqlite_utils.Database], None], ...]] = (_first
 VERSION: Final = len(MIGRATIONS)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to VERSION, one transaction per step; refuse a newer one.
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path | None = None,
+    migrations: Sequence[Callable[[sqlite_utils.Database], None]] = MIGRATIONS,
+) -> None:
+    """Bring the database in *path* to the newest version, in one transaction; refuse a newer one.
 
-    *connection* is in autocommit mode. sqlite-utils commits on every call unless a
-    transaction is open, so each step opens its own.
+    An older one is copied before, beside it and with its version behind the name: a program
+    of that version can go on with the copy. *connection* is in autocommit mode; sqlite-utils
+    commits on every call unless a transaction is open.
     """
+    version = len(migrations)
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
+    if found > version:
         raise CorruptionError(
-            "database-newer", f"spool.db is of version {found}, this program knows {VERSION}"
+            "database-newer", f"spool.db is of version {found}, this program knows {version}"
         )
+    if found == version:
+        return
+    if found and path is not None:
+        copy(connection, path.with_name(f"{path.name}.version-{found}"))
     db = sqlite_utils.Database(connection)
-    for number in range(found + 1, VERSION + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            MIGRATIONS[number - 1](db)
-            connection.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            if connection.in_transaction:  # a full disk, for one, has ended it already
-                connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in migrations[found:]:
+            migration(db)
+        connection.execute(f"PRAGMA user_version = {version}")
+    except BaseException:
+        if connection.in_transaction:  # a full disk, for one, has ended it already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Write the database as it is to *path*, replacing what is there; return once it is durable."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        temporary.touch(mode=0o600, exist_ok=False)
+        connection.execute("VACUUM INTO ?", [str(temporary)])
+        durable.sync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    durable.sync_folder(path.parent)

@@ -11,9 +11,7 @@ start continues. A damaged database is looked at and shown, never worked with.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import fcntl
 import logging
 import os
 import signal
@@ -29,11 +27,13 @@ from daemon.clockgate import ClockGate
 from daemon.commands import Commands, status_of
 from daemon.control import Control
 from daemon.document import Digest, folder_of
-from daemon.errors import ConfigError, CorruptionError, PersonNeeded
+from daemon.errors import ConfigError, CorruptionError
+from daemon.forgetting import Forgetting
 from daemon.hotfolder import HotFolderStage
 from daemon.intake.origin import clear_temporaries
 from daemon.intake.recovery import recover
 from daemon.key import Key
+from daemon.lock import alone
 from daemon.lookout import Lookout
 from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
@@ -55,7 +55,7 @@ from daemon.web import PageContext, start
 from daemon.workers import Limits, Worker, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from daemon.config import Config
     from daemon.control import Command
@@ -104,7 +104,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        with _alone(self._config.state_dir):
+        with alone(self._config.state_dir):
             waited = False
             while not (waited and self._stopping.is_set()):
                 try:
@@ -167,18 +167,7 @@ class Service:
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
-        if missing := sorted(await spool(Spool.open_targets) - {t.name for t in config.targets}):
-            raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
-        for document_id in await spool(Spool.started, _boot_id(), now()):
-            log.warning("unclean-end document=%s", document_id)
-        await recover(config, spool, self._alarms, now)
-        if missing := sorted(await spool(Spool.open_profiles) - config.profiles.keys()):
-            raise ConfigError(tuple(f"[profile.{name}] has documents to seal" for name in missing))
-        folders = {section.name for section in config.hotfolders}
-        if missing := sorted(await spool(Spool.waiting_hotfolders) - folders):
-            raise ConfigError(
-                tuple(f"[[hotfolder]] {name}: documents wait for what it knows" for name in missing)
-            )
+        await self._take_up(spool)
         box_id = await spool(Spool.box_id)
         parts = Parts(config)
         parts.pages = pages = Workers(page_workers(config))
@@ -216,6 +205,13 @@ class Service:
         stages.append(("segments", segments.run()))
         # Without a beat: how long servers out there take is no silence of ours.
         stages.append(("proofs", proofs.run()))
+        forgetting = Forgetting(
+            config.profiles,
+            config.documents,
+            *(spool, targets, self._alarms, now, parts.clock_gate.check),
+        )
+        # Likewise: a target may take long over what it is asked.
+        stages.append(("forgetting", forgetting.run()))
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
@@ -228,6 +224,22 @@ class Service:
             await clerk.stop()
         # Only now: a stage that failed has gone up, and its end is an unclean one.
         await spool(Spool.stopped, now())
+
+    async def _take_up(self, spool: SpoolThread) -> None:
+        """Go on from the last end; ConfigError if something on its way is configured no longer."""
+        config = self._config
+        if missing := sorted(await spool(Spool.open_targets) - {t.name for t in config.targets}):
+            raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
+        for document_id in await spool(Spool.started, _boot_id(), now()):
+            log.warning("unclean-end document=%s", document_id)
+        await recover(config, spool, self._alarms, now)
+        if missing := sorted(await spool(Spool.open_profiles) - config.profiles.keys()):
+            raise ConfigError(tuple(f"[profile.{name}] has documents to seal" for name in missing))
+        folders = {section.name for section in config.hotfolders}
+        if missing := sorted(await spool(Spool.waiting_hotfolders) - folders):
+            raise ConfigError(
+                tuple(f"[[hotfolder]] {name}: documents wait for what it knows" for name in missing)
+            )
 
     def _connected(
         self, turns: Turns, sync: Sync, intakes: Sequence[HotFolderStage]
@@ -356,14 +368,7 @@ class Service:
 
     def _token(self, spool: SpoolThread) -> Token:
         section = self._config.hsm
-        settings = hsm.HsmSettings(
-            module=section.module,
-            token=section.token,
-            key=section.key,
-            pin=self._pin,
-            serial=section.serial,
-            timeout_seconds=section.timeout_seconds,
-        )
+        settings = hsm_settings(self._config, self._pin)
         place = self._config.state_dir / "work"
         first, *others = (
             hsm.Hsm(hsm.hsm_worker(place, self._vendor), settings) for _ in range(section.sessions)
@@ -399,20 +404,17 @@ class Service:
         }
 
 
-@contextlib.contextmanager
-def _alone(state_dir: Path) -> Iterator[None]:
-    """Hold the lock of the state_dir: two services on one spool would lose documents."""
-    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
-    # Not to write: the lock can be held on a disk that is read-only now.
-    fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PersonNeeded("already-running", f"another service works on {state_dir}") from None
-        yield
-    finally:
-        os.close(fd)
+def hsm_settings(config: Config, pin: Path) -> hsm.HsmSettings:
+    """Return what the token's process is told."""
+    section = config.hsm
+    return hsm.HsmSettings(
+        module=section.module,
+        token=section.token,
+        key=section.key,
+        pin=pin,
+        serial=section.serial,
+        timeout_seconds=section.timeout_seconds,
+    )
 
 
 def _make_places(config: Config) -> None:

@@ -38,6 +38,7 @@ from daemon.records.copies import Copies
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
+from daemon.records.forgetting import Forgetting
 from daemon.records.journal import DAY_END, LINES, Journal, files
 from daemon.records.logbook import Logbook
 from daemon.records.operators import Operators
@@ -76,6 +77,7 @@ class Spool(
     Descriptions,
     Deliveries,
     Copies,
+    Forgetting,
     Logbook,
     Clocks,
     Operators,
@@ -108,7 +110,7 @@ class Spool(
             _name_damage(exc)
             raise
         try:
-            schema.migrate(db)
+            schema.migrate(db, path)
             super().__init__(db, _box_id(db))
             self._ledger = state_dir / "ledger"
             self._journal = Journal(self._ledger, db)

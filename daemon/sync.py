@@ -55,6 +55,11 @@ IDLE_SECONDS: Final = 5.0
 """Each lane looks at least this often, whatever it was or was not told."""
 BUSY_SECONDS: Final = 1.0
 """While something is on the way, what has become due in the meantime waits for so long."""
+STUCK: Final = {
+    "delivery-refused": DeliveryState.REFUSED,
+    "delivery-gone": DeliveryState.GONE,
+}
+"""Alarms of a target, and the deliveries they count: a person has to decide about each."""
 SHORTEST_SECONDS: Final = 0.05
 """A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
 
@@ -327,8 +332,9 @@ class Sync:
             counts = await self._spool(Spool.counts)
             now = self._clock()
             for name, lane in self._lanes.items():
-                refused = counts.get(f"delivery:{name}", {}).get(DeliveryState.REFUSED, 0)
-                self._alarm("delivery-refused", name, str(refused) if refused else "")
+                states = counts.get(f"delivery:{name}", {})
+                for code, state in STUCK.items():
+                    self._alarm(code, name, str(states.get(state, "") or ""))
                 self._alarm("target-unreachable", name, lane.unreachable(now))
             self._show("")
             await _told(self._look, IDLE_SECONDS)

@@ -307,9 +307,35 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "check_ok": ("gut   ", "ok   "),
     "check_bad": ("FALSCH", "WRONG"),
+    "check_warn": ("ACHTUNG", "CAUTION"),
     "check_good": (
         "Nichts spricht dagegen; Token, PIN und Broker werden beim Start geprüft.",
         "Nothing speaks against it; token, PIN and broker are tried at the start.",
+    ),
+    "check_warned": (
+        "Der Dienst kann laufen; ACHTUNG steht bei dem, was trotzdem zu ändern ist. Token, PIN und Broker werden beim Start geprüft.",
+        "The service can run; CAUTION stands at what should be changed all the same. Token, PIN and broker are tried at the start.",
+    ),
+    "check_encrypted": ("verschlüsselt (dm-crypt)", "encrypted (dm-crypt)"),
+    "check_not_encrypted": (
+        "{path} liegt auf keinem verschlüsselten Datenträger: Wer die Platte hat, hat die Scans, auch gelöschte. LUKS einrichten (cryptsetup)",
+        "{path} does not lie on an encrypted volume: whoever has the disk has the scans, removed ones too. Set up LUKS (cryptsetup)",
+    ),
+    "check_volume_unknown": (
+        "ob verschlüsselt, ist hier nicht zu erkennen ({kind})",
+        "cannot tell here whether it is encrypted ({kind})",
+    ),
+    "check_swap_bare": (
+        "{names} ist nicht verschlüsselt: Teile von Scans und die PIN können dort landen. Abschalten (swapoff, /etc/fstab) oder verschlüsseln (/etc/crypttab)",
+        "{names} is not encrypted: parts of scans and the PIN may end up there. Switch it off (swapoff, /etc/fstab) or encrypt it (/etc/crypttab)",
+    ),
+    "check_swap_unknown": (
+        "ob {names} verschlüsselt ist, ist hier nicht zu erkennen",
+        "cannot tell here whether {names} is encrypted",
+    ),
+    "check_swap_good": (
+        "keiner in Gebrauch, der unverschlüsselt auf eine Platte schreibt",
+        "none in use that writes to a disk in clear",
     ),
     "check_path": ("{path}", "{path}"),
     "check_trouble": ("{path}: {error}", "{path}: {error}"),
@@ -471,6 +497,22 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "tokens_trouble": ("Es antwortete: {said}", "It answered: {said}"),
     "superseded": ("{old} ist ersetzt durch {new}", "{old} is replaced by {new}"),
+    "ledger_exported": (
+        "Das Nachweisbuch ist ausgelagert und dort geprüft: {n} Zeilen, {hash}",
+        "The ledger is exported, and was verified there: {n} lines, {hash}",
+    ),
+    "type_serial": (
+        "Der Schlüssel {label!r} wird unwiederbringlich zerstört. Seriennummer des Tokens {token!r} eingeben:",
+        "The key {label!r} will be destroyed for good. Type the serial number of the token {token!r}:",
+    ),
+    "key_destroyed": (
+        "Der Schlüssel {label!r} ist im Token zerstört. Das Siegelzertifikat bei der CA sperren lassen.",
+        "The key {label!r} is destroyed in the token. Have the CA revoke the seal certificate.",
+    ),
+    "spool_wiped": (
+        "{path} ist leer: Jede Datei wurde einmal überschrieben und gelöscht. Auf einer SSD und auf Dateisystemen mit Copy-on-Write können alte Bytes trotzdem noch da sein, ebenso in Sicherungen. Sicher ist nur ein verschlüsselter Datenträger, dessen Schlüssel zerstört wird, oder die Vernichtung nach DIN 66399.",
+        "{path} is empty: each file was overwritten once and removed. On an SSD, and on file systems that copy on write, old bytes may be there all the same, and in backups. Only an encrypted volume whose key is destroyed is safe, or destruction after DIN 66399.",
+    ),
     # States of a document
     "document_claimed": ("wird gesiegelt", "being sealed"),
     "document_waiting": ("wartet", "waiting"),

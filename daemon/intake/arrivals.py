@@ -113,7 +113,9 @@ class Arrivals:
                 return word("scan_superseded", id8=document.superseded_by[-8:])
             case State.SEALED | State.STAMPED | State.FROZEN:
                 return self._on_its_way(reader, document)
-        return word(f"scan_{document.state}")
+        # Whether it still lies on this box is nothing to the people who scanned it.
+        forgotten = document.state is State.FORGOTTEN and document.came_from
+        return word(f"scan_{forgotten or document.state}")
 
     def _on_its_way(self, reader: Reader, document: Document) -> str:
         deliveries = reader.deliveries(document.id)

@@ -9,7 +9,7 @@ claim -> begin/seal -> freeze
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from daemon.document import (
     STRANGER,
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from daemon import ledger
-
-
-GIVEN_UP: Final = frozenset({State.DISCARDED, State.WITHDRAWN, State.FORGOTTEN})
-"""None of these can stand for another: nobody knows any more whether it was filed."""
 
 
 class Documents(Writer):
@@ -251,7 +247,7 @@ class Documents(Writer):
         """Let a person's word set things going again; return what was released.
 
         The document if it is REFUSED or HELD, and each of its deliveries that is
-        REFUSED. Never overrides a policy: the same rules are applied again.
+        REFUSED or GONE: the target is asked before anything is sent again. Never overrides a policy: the same rules are applied again.
         """
         document = self.known(document_id)
         personal = {"person": person}
@@ -264,7 +260,7 @@ class Documents(Writer):
                     awaits = "sidecar" if document.code.startswith("sidecar-") else "describing"
                     moves.let_wait(step, self.document(document_id), awaits)
             for delivery in self.deliveries(document_id):
-                if delivery.state is DeliveryState.REFUSED:
+                if delivery.state in {DeliveryState.REFUSED, DeliveryState.GONE}:
                     moves.move_delivery(
                         step,
                         delivery,
@@ -297,7 +293,7 @@ class Documents(Writer):
         old, new = self.known(old_id), self.known(new_id)
         if old.state is not State.REFUSED:
             raise PersonNeeded("not-refused", f"{old_id} is {old.state}")
-        if old_id == new_id or new.state in GIVEN_UP:
+        if old_id == new_id or new.given_up:
             raise PersonNeeded("not-a-successor", f"{new_id} is {new.state}")
         with self._step(now) as step:
             moves.supersede(step, old, new_id, "person", {"person": person})

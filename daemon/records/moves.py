@@ -32,7 +32,7 @@ def move_document(
     """Take one step of a document; *columns* are written with it."""
     after = lifecycle.advance(document.state, event, document.came_from)
     columns = {"step": "", "tries": 0, **columns}
-    if after is State.HELD:
+    if after in {State.HELD, State.FORGOTTEN}:
         columns["came_from"] = document.state
     if after is State.REFUSED:
         columns |= {"copy": Copy.DUE, "copy_until": None}

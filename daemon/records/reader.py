@@ -69,10 +69,7 @@ class Reader:
 
     def sealed_after(self, document_id: str, limit: int) -> list[Document]:
         """Return the next documents by id that have sealed bytes here."""
-        return self._select(
-            f"id > ? AND sealed != '' AND state != '{State.FORGOTTEN}' ORDER BY id LIMIT ?",
-            [document_id, limit],
-        )
+        return self._select(f"id > ? AND {schema.KEPT} ORDER BY id LIMIT ?", [document_id, limit])
 
     def sealed_with(self, document_id: str) -> str:
         """Return the SHA-256 of the certificate that a document was sealed with, or ""."""
@@ -119,7 +116,7 @@ class Reader:
 
         None any more once either of them was decided about.
         """
-        if not document.resembles or document.state in {State.DISCARDED, State.WITHDRAWN}:
+        if not document.resembles or document.given_up:
             return ""
         refused = self.document(document.resembles).state is State.REFUSED
         return document.resembles if refused else ""

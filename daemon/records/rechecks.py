@@ -75,7 +75,8 @@ class Rechecks(Writer):
             if fault and not document.step and self._may_leave(document_id, document.state):
                 detail = {"code": OWN_COPY_DAMAGED, "reason": fault}
                 moves.move_document(step, document, Event.SET_ASIDE, detail, code=OWN_COPY_DAMAGED)
-            if not fault and document_id in before.bad:
+            # Of one that was forgotten meanwhile nothing is here that could be good again.
+            if not fault and document_id in before.bad and document.state is not State.FORGOTTEN:
                 step.line(document_id, "recheck-good", {})
             after = replace(
                 before,

@@ -16,7 +16,10 @@ from daemon.records.transaction import together
 if TYPE_CHECKING:
     from daemon.document import Digest, Document
 
-STANDS: Final = "state NOT IN ('discarded','withdrawn') AND superseded_by = ''"
+STANDS: Final = (
+    "state NOT IN ('discarded','withdrawn') AND superseded_by = ''"
+    " AND NOT (state = 'forgotten' AND came_from != 'filed')"
+)
 
 
 class Twins(Reader):

@@ -264,7 +264,7 @@ class Pages:
 def _whole(reader: Reader, document_id: str, documents: Path) -> _Whole:
     document = reader.known(document_id)
     note, note_code = {}, ""
-    if stored.kept(document):
+    if document.note is not None:
         try:
             note = notewords.from_xml(stored.note(documents, document))
         except PermanentError as exc:

@@ -275,6 +275,35 @@ def test_a_sample_waits_for_the_night_and_for_the_sealer(
     run(tmp_path, seal_token, work)
 
 
+def test_what_was_forgotten_is_bad_no_longer_and_not_good_either(
+    tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
+) -> None:
+    """It was bad, then the proofs of others let it go: nothing of it is here to be looked at."""
+
+    async def work(here: Sealing) -> None:
+        document = await one_sealed(here, drawn)
+        deliveries = await here.spool(Spool.deliveries, document.id)
+        for delivery in deliveries:
+            begun = await here.spool(Spool.begin_delivery, delivery, now())
+            await here.spool(Spool.acknowledge, begun, [], now())
+        flip(here.sealer.folder(document) / "sealed.pdf", 100)
+        nights = Nights(here)
+        assert await nights.night() == 1
+        filed = await here.spool(Spool.document, document.id)
+        assert filed.state is State.FILED
+        proven = await here.spool(Spool.deliveries, document.id)
+        assert await here.spool(Spool.forget, filed, proven, [], now())
+
+        nights.at += timedelta(days=1)
+        assert await nights.night() == 1
+        assert await nights.night() == 0
+        assert here.alarms.now() == ()
+        assert (await lines_of(here, document))[-2:] == ["recheck-bad", "forget"]
+        assert nights.stage.facts().bad == 0
+
+    run(tmp_path, seal_token, work)
+
+
 def test_a_damaged_document_is_held_named_and_told(
     tmp_path: Path, seal_token: TokenFiles, drawn: dict[str, Path]
 ) -> None:

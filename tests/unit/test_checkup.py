@@ -134,6 +134,14 @@ def test_it_is_said_whether_events_are_heard(look: Callable[[], dict[str, Findin
     assert re.fullmatch(r"heard on \w+, and looked through every 0\.3 s", found.text)
 
 
+def test_a_disk_in_clear_is_a_warning_and_no_error(look: Callable[[], dict[str, Finding]]) -> None:
+    """Whether it can be told here or not: the service may start, and a person is told."""
+    for what in ("[box] state_dir volume", "swap"):
+        found = look()[what]
+        assert found.good
+        assert found.warns is ("not encrypted" in found.text or "not lie on" in found.text)
+
+
 def test_missing_places_are_all_named(look: Callable[[], dict[str, Finding]]) -> None:
     """Module and certificates: each by its key, at once."""
     bad = {what for what, finding in look().items() if not finding.good}

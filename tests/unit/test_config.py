@@ -238,8 +238,6 @@ def test_the_keys_that_are_not_built_are_these() -> None:
     """Whoever builds one takes it off this list, and writes its tests."""
     assert {f"{section} {item.name}" for section, item in LATER} == {
         "[profile.post] seal_after",
-        "[profile.post] keep_local_days",
-        "[profile.post] keep_refused_days",
         "[profile.post] retain_days",
         "[profile.post] paper_days",
         "[profile.post] sample_percent",

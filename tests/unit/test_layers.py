@@ -32,7 +32,7 @@ ROWS = (
     "config",
     "clock",
     # the process and its surroundings
-    "log notify",
+    "lock log notify volume",
     # what is kept, and how
     "durable",
     "schema",
@@ -43,7 +43,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
-        " records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
+        " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
     "spool",
     "clockgate",
@@ -109,6 +109,8 @@ ROWS = (
     "targets.folder",
     "lane",
     "sync",
+    # the stage that forgets
+    "forgetting",
     # the stage that seals and archives the ledger
     "segments",
     # the stage that takes scans in
@@ -124,6 +126,8 @@ ROWS = (
     "intake.reading",
     "intake.describer",
     "hotfolder",
+    # the end of a box
+    "decommission",
     # views: nothing reads them back
     "status",
     "summary lookout",
@@ -148,6 +152,7 @@ STAGES = (
     ("sync", "lane"),
     ("segments",),
     ("recheck",),
+    ("forgetting",),
 )
 """They meet in the spool and nowhere else."""
 

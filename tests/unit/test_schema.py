@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,8 +12,17 @@ from daemon import schema
 from daemon.document import Digest
 from daemon.errors import CorruptionError
 from daemon.records.copies import Copies
+from daemon.records.journal import compare
 from daemon.records.reader import Reader
-from tests.values import NOW
+from daemon.spool import Spool, connect
+from tests.agreement import check
+from tests.released import restore
+from tests.values import NOW, places
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlite_utils
 
 
 @pytest.fixture
@@ -75,6 +86,116 @@ def test_a_migration_that_fails_leaves_nothing_behind(db: sqlite3.Connection) ->
     assert tables(db) == {"tally"}
     assert version(db) == 0
     assert not db.in_transaction
+
+
+# -- from one version to the next ---------------------------------------------------------------
+
+
+def shape(path: Path) -> dict[str, object]:
+    """Return what a database is made of: its tables' columns, its indexes, its version."""
+    with closing(sqlite3.connect(path)) as db:
+        columns = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?)'
+        found: dict[str, object] = {
+            table: sorted(db.execute(columns, [table]).fetchall()) for table in tables(db)
+        }
+        indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        return found | dict(db.execute(indexes)) | {"version": version(db)}
+
+
+def rows_of(path: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(path)) as db:
+        names = sorted(tables(db))
+        return {n: len(db.execute(f"SELECT 1 FROM {n}").fetchall()) for n in names}  # noqa: S608
+
+
+@pytest.mark.parametrize("number", range(1, schema.VERSION + 1))
+def test_every_released_version_is_opened_and_goes_on(tmp_path: Path, number: int) -> None:
+    """A box that was switched off for years: what it knew is there, in the tables of today.
+
+    Where this fails for a version that was not released yet: `python -m tests.released`.
+    """
+    old, new = places(tmp_path / "old"), places(tmp_path / "new")
+    restore(number, old / "spool.db")
+    before = rows_of(old / "spool.db")
+    Spool(new, new=True).close()
+
+    spool = Spool(old)
+    check(spool)
+    assert len(spool.newest(10)) == 4
+    spool.close()
+    assert shape(old / "spool.db") == shape(new / "spool.db")
+    after = rows_of(old / "spool.db")
+    assert {name: after[name] for name in before if name in after} == before
+    assert compare(old).seq == before["ledger"]
+    backup = old / f"spool.db.version-{number}"
+    assert backup.exists() is (number < schema.VERSION)
+
+
+def _second(db: sqlite_utils.Database) -> None:
+    db.execute("ALTER TABLE document ADD COLUMN colour TEXT NOT NULL DEFAULT ''")
+
+
+def _third(db: sqlite_utils.Database) -> None:
+    db.table("paper").create({"id": str}, pk="id")
+
+
+def _fails(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE TABLE meta (in_the_way)")
+
+
+MORE = (*schema.MIGRATIONS, _second, _third)
+
+
+def test_an_older_database_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
+    """The copy is whole, private, and of the old version: an older program goes on with it."""
+    restore(1, tmp_path / "spool.db")
+    before = shape(tmp_path / "spool.db"), rows_of(tmp_path / "spool.db")
+    with closing(connect(tmp_path / "spool.db")) as db:
+        schema.migrate(db, tmp_path / "spool.db", MORE)
+        assert version(db) == 3
+        assert "paper" in tables(db)
+        assert not db.in_transaction
+        db.execute("SELECT colour FROM document")
+
+    copy = tmp_path / "spool.db.version-1"
+    assert (shape(copy), rows_of(copy)) == before
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"spool.db", copy.name}
+
+
+def test_a_migration_that_fails_takes_back_those_before_it(tmp_path: Path) -> None:
+    """All steps are one transaction: never a database of a version that nobody released."""
+    restore(1, tmp_path / "spool.db")
+    before = shape(tmp_path / "spool.db")
+    with closing(connect(tmp_path / "spool.db")) as db:
+        with pytest.raises(sqlite3.OperationalError, match="meta"):
+            schema.migrate(db, tmp_path / "spool.db", (*MORE, _fails))
+        assert not db.in_transaction
+
+    assert shape(tmp_path / "spool.db") == before
+    assert shape(tmp_path / "spool.db.version-1") == before
+
+
+def test_without_a_copy_nothing_is_migrated(tmp_path: Path) -> None:
+    """No room, or a folder that may not be written: it stays of its version, and whole."""
+    restore(1, tmp_path / "spool.db")
+    before = shape(tmp_path / "spool.db")
+    (tmp_path / "spool.db.version-1").mkdir()
+    with closing(connect(tmp_path / "spool.db")) as db, pytest.raises(OSError, match="directory"):
+        schema.migrate(db, tmp_path / "spool.db", MORE)
+
+    assert shape(tmp_path / "spool.db") == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_kill_between_the_copy_and_the_commit_begins_again(tmp_path: Path) -> None:
+    """The copy of the first try is replaced by one of the same version."""
+    restore(1, tmp_path / "spool.db")
+    (tmp_path / "spool.db.version-1").write_bytes(b"half")
+    with closing(connect(tmp_path / "spool.db")) as db:
+        schema.migrate(db, tmp_path / "spool.db", MORE)
+
+    assert shape(tmp_path / "spool.db.version-1")["version"] == 1
 
 
 SMALL = ("document_step", "document_copy", "delivery_step", "tally", "meta")

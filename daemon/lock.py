@@ -1,0 +1,33 @@
+"""One process for each state_dir: two on one spool would lose documents.
+
+The lock is the kernel's, on `<state_dir>/lock`: whatever ends its holder frees it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from daemon.errors import PersonNeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def alone(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of *state_dir*, which is made if need be; PersonNeeded if another one has it."""
+    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+    # Not to write: the lock can be held on a disk that is read-only now.
+    fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PersonNeeded("already-running", f"another service works on {state_dir}") from None
+        yield
+    finally:
+        os.close(fd)
