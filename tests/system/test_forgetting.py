@@ -65,6 +65,7 @@ def test_what_was_filed_is_forgotten_and_everybody_knows_it(
     assert "removed here" in shown
     assert "receipt" in shown or str(document.sealed) in shown
     assert "own-copy-damaged" not in shown
+    assert '<section id="note">' in shown
     assert box.command("ledger", "verify").returncode == 0
     assert box.stop() == 0
     box.start()

@@ -185,16 +185,41 @@ def test_a_place_that_cannot_hold_the_ledger_is_refused(
     run(box, work)
 
 
-def test_a_ledger_that_does_not_verify_ends_it(box: config.Config, tmp_path: Path) -> None:
-    """Nothing of a box is wiped whose ledger is damaged."""
+@pytest.mark.parametrize("where", ["file", "database"])
+def test_a_ledger_that_does_not_verify_ends_it(
+    box: config.Config, tmp_path: Path, where: str
+) -> None:
+    """Nothing of a box is wiped whose ledger is damaged, in either of its places."""
+
+    def damage(spool: Spool) -> None:
+        if where == "database":
+            spool._db.execute(
+                "UPDATE ledger SET line = replace(line, 'post', 'past') WHERE seq = 1"
+            )
+            return
+        (path,) = (box.state_dir / "ledger").glob("*-22.jsonl")
+        path.write_text(path.read_text().replace('"seq":2', '"seq":3', 1))
 
     async def work(spool: SpoolThread) -> None:
         await spool(forgotten)
         await spool(Spool.export_ledger)
-        (path,) = (box.state_dir / "ledger").glob("*-22.jsonl")
-        path.write_text(path.read_text().replace('"seq":2', '"seq":3', 1))
+        await spool(damage)
         with pytest.raises(CorruptionError):
             await decommission.take_out(box, spool, tmp_path / "out", "uid 0", NOW)
+
+    run(box, work)
+
+
+def test_an_export_that_ends_too_early_is_no_export(box: config.Config, tmp_path: Path) -> None:
+    """A chain is good at every place where it is cut: its end has to be the database's."""
+
+    async def work(spool: SpoolThread) -> None:
+        await spool(forgotten)
+        await decommission.take_out(box, spool, tmp_path / "out", "uid 0", NOW)
+        (path,) = (box.state_dir / "ledger").glob("*-22.jsonl")
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+        with pytest.raises(CorruptionError, match="not what the database says"):
+            await decommission.exported(box, spool, tmp_path / "out")
 
     run(box, work)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from daemon.document import Copy, Document, Kin, Role, State
+from daemon.document import Copy, DeliveryState, Document, Kin, Role, State
 from daemon.errors import PersonNeeded, StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records.journal import compare, verify_files
@@ -123,7 +123,7 @@ class Machine(RuleBasedStateMachine):
             try:
                 self.spool.supersede(old.id, new.id, "uid 0", self.now)
             except PersonNeeded:
-                assert old.id == new.id or new.state in {State.DISCARDED, State.WITHDRAWN}
+                assert old.id == new.id or new.given_up
 
     @rule(data=st.data())
     def drop_a_refused_one_again(self, data: st.DataObject) -> None:
@@ -167,6 +167,27 @@ class Machine(RuleBasedStateMachine):
             self.spool.reject(begun, "target-refused", "no", self.now)
         elif how == "postpone":
             self.spool.postpone(begun, self.now + timedelta(hours=1), "x", "y", self.now)
+
+    @rule(data=st.data(), name=st.sampled_from(["dms", "archive"]))
+    def miss(self, data: st.DataObject, name: str) -> None:
+        if document := self.some(data, State.FILED):
+            delivery = self.spool.delivery(document.id, name)
+            if delivery.state is DeliveryState.DELIVERED:
+                assert self.spool.miss(delivery, "gone-from-target", "", self.now)
+
+    @rule(data=st.data(), unlinked=st.booleans())
+    def forget(self, data: st.DataObject, *, unlinked: bool) -> None:
+        if document := self.some(data, *State):
+            deliveries = self.spool.deliveries(document.id)
+            held = {one.state for one in deliveries} == {DeliveryState.DELIVERED}
+            ended = {State.FILED: held, State.DISCARDED: True, State.WITHDRAWN: True}
+            free = document.copy is Copy.NONE and not document.superseded_by
+            done = self.spool.forget(document, deliveries, [], self.now)
+            assert done is (ended.get(document.state, False) and free)
+            assert (document.id in self.spool.leaving(1000)) >= done
+        if unlinked:
+            self.spool.unlinked(self.spool.leaving(1000), self.now)
+            assert self.spool.leaving(1000) == []
 
     @rule(data=st.data(), state=st.sampled_from(State))
     def stale_write(self, data: st.DataObject, state: State) -> None:
@@ -213,7 +234,11 @@ class Machine(RuleBasedStateMachine):
             for document in self.spool.newest(1000):
                 assert document.tries < 2
                 if document.state is State.FILED:
-                    assert {d.state for d in self.spool.deliveries(document.id)} == {"delivered"}
+                    states = {d.state for d in self.spool.deliveries(document.id)}
+                    assert states.isdisjoint({DeliveryState.PENDING, DeliveryState.WAIVED})
+                if document.state is State.FORGOTTEN and not document.given_up:
+                    states = {d.state for d in self.spool.deliveries(document.id)}
+                    assert states == {DeliveryState.DELIVERED}
 
 
 def test_whatever_is_called_in_whatever_order_everything_agrees(tmp_path: Path) -> None:

@@ -571,6 +571,29 @@ def test_a_document_that_is_refused_stops_no_other(tmp_path: Path) -> None:
     in_world(tmp_path, story)
 
 
+def test_what_a_target_has_lost_is_told_until_it_was_delivered_again(tmp_path: Path) -> None:
+    """GONE: the box has it still; a person lets it go on, and the target is asked first."""
+
+    async def story(world: World) -> None:
+        (document,) = await world.frozen(1)
+        async with running(world.sync):
+            await world.filed(1)
+            del world.dms.stored[f"{document.id}/sealed.pdf"]
+            delivery = await world.spool(Spool.delivery, document.id, "dms")
+            await world.spool(Spool.miss, delivery, "gone-from-target", "", world.time)
+            world.sync.wake()
+            await until(lambda: world.raised() == {("delivery-gone", "dms", "1")})
+
+            await world.spool(Spool.release, document.id, "technician", world.time)
+            world.sync.wake()
+            await until(lambda: f"{document.id}/sealed.pdf" in world.dms.stored)
+            world.sync.wake()
+            await until(lambda: not world.raised())
+        assert await world.count(State.FILED) == 1
+
+    in_world(tmp_path, story)
+
+
 def test_a_target_that_fails_is_probed_with_one_document_after_growing_pauses(
     tmp_path: Path,
 ) -> None:
