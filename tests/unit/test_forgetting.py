@@ -355,6 +355,7 @@ def test_what_was_superseded_stays(tmp_path: Path) -> None:
         await bench.turn(days=3000)
 
         assert await bench.kept(superseded)
+        assert not await bench.spool(Spool.forget, superseded, [], [], bench.now)
         assert (await bench.again(new)).state is State.FORGOTTEN
 
     run(tmp_path, work)

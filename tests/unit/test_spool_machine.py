@@ -168,6 +168,15 @@ class Machine(RuleBasedStateMachine):
         elif how == "postpone":
             self.spool.postpone(begun, self.now + timedelta(hours=1), "x", "y", self.now)
 
+    @rule()
+    def file_one(self) -> None:
+        self.number += 1
+        document = frozen(self.spool, self.spool.claim(arrival(self.number), self.now), self.now)
+        for delivery in self.spool.deliveries(document.id):
+            begun = self.spool.begin_delivery(delivery, self.now)
+            proofs = receipts(self.spool, document.id, delivery.target, self.now)
+            self.spool.acknowledge(begun, proofs, self.now)
+
     @rule(data=st.data(), name=st.sampled_from(["dms", "archive"]))
     def miss(self, data: st.DataObject, name: str) -> None:
         if document := self.some(data, State.FILED):
@@ -177,7 +186,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), unlinked=st.booleans())
     def forget(self, data: st.DataObject, *, unlinked: bool) -> None:
-        if document := self.some(data, *State):
+        at_end = (State.FILED, State.DISCARDED)
+        if document := self.some(data, *at_end) or self.some(data, *State):
             deliveries = self.spool.deliveries(document.id)
             held = {one.state for one in deliveries} == {DeliveryState.DELIVERED}
             ended = {State.FILED: held, State.DISCARDED: True, State.WITHDRAWN: True}
