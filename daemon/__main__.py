@@ -121,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--format", choices=("text", "json", "html"), default="text", help="(default: %(default)s)"
     )
+    command(
+        "rebuild",
+        "Make a lost spool.db again from the ledger's files; the service is stopped.",
+        _rebuild,
+    )
     release = command(
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
@@ -390,6 +395,42 @@ def _verify_all(options: argparse.Namespace) -> int:
         return WRONG
     print(_word(loaded, "stored_good", n=str(seen)))
     return GOOD
+
+
+def _rebuild(options: argparse.Namespace) -> int:
+    from daemon.document import Role  # noqa: PLC0415
+    from daemon.rebuild import rebuild  # noqa: PLC0415
+    from daemon.lock import alone  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    archives = [section.name for section in loaded.targets if section.role == Role.ARCHIVE]
+    counter = sys.stderr if sys.stderr.isatty() else None
+
+    def progress(lines: int) -> None:
+        if counter:
+            print(f"\r{lines} ", end="", file=counter, flush=True)
+
+    if not loaded.state_dir.is_dir():
+        raise CorruptionError("ledger-missing", f"{loaded.state_dir} is not there")
+    os.umask(0o077)
+    with alone(loaded.state_dir):
+        made = rebuild(loaded.state_dir, archives, progress)
+    if counter:
+        print("\r", end="", file=counter)
+    print(
+        _word(
+            loaded,
+            "rebuilt",
+            lines=str(made.lines),
+            documents=str(made.documents),
+            in_doubt=str(made.in_doubt),
+        )
+    )
+    for key, ids in (("rebuilt_unclaimed", made.unclaimed), ("rebuilt_missing", made.missing)):
+        if ids:
+            print(_word(loaded, key, n=str(len(ids))))
+            print("".join(f"  {one}\n" for one in ids), end="")
+    return WRONG if made.missing else GOOD
 
 
 def _note(options: argparse.Namespace) -> int:

@@ -204,6 +204,8 @@ class SegmentsStage:
 
     async def _deliver(self, archive: Target, segment: Segment) -> None:
         in_doubt = await self._spool(Spool.begin_segment, segment.day, archive.name, self._clock())
+        # As for a document: what is sent has to be known from the files alone.
+        await self._spool(Spool.export_ledger)
         name = ledger.segment_id(await self._spool(Spool.box_id), segment.day)
         # The seal comes last: once it is there, so is what it is about.
         parts = (

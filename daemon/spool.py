@@ -30,7 +30,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from daemon import ledger, schema
-from daemon.document import utc_text
+from daemon.document import Event, utc_text
 from daemon.errors import CorruptionError
 from daemon.records import moves
 from daemon.records.clocks import Clocks
@@ -167,6 +167,15 @@ class Spool(
         exported = self._journal.export()
         self._finish_erasing()
         return exported
+
+    def export_manifest(self, document_id: str) -> None:
+        """See to it that the files have every line of a document up to its manifest's."""
+        row = self._db.execute(
+            "SELECT max(seq) FROM ledger WHERE document = ? AND event = ?",
+            [document_id, Event.FREEZE],
+        ).fetchone()
+        if (row[0] or 0) > self._journal.seq:
+            self.export_ledger()
 
     def day_is_over(self, now: datetime) -> bool:
         """Return whether the newest file is to be closed, if *now* can be trusted.

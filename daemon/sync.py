@@ -92,6 +92,9 @@ async def deliver(
     in_doubt = delivery.state is DeliveryState.SENDING  # a crash, or an answer we never got
     folder = folder_of(documents, delivery.document)
     begun, missing = await spool(_begin, delivery, folder, clock())
+    if begun is not None:
+        # A database made again from the files must know what anybody out there may hold.
+        await spool(Spool.export_manifest, begun.document)
     if begun is None:
         return Outcome(None)
     try:

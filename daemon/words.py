@@ -297,6 +297,20 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "report_scans": ("Die letzten Scans, der neueste zuerst", "The last scans, the newest first"),
     # What the commands say
+    "rebuilt": (
+        "spool.db ist aus {lines} Zeilen der Beweiskette neu erstellt: {documents} Dokumente, "
+        + "bei {in_doubt} Ablagen wird erst das Ziel gefragt.",
+        "spool.db was made again from {lines} lines of the ledger: {documents} documents; "
+        + "for {in_doubt} deliveries the target is asked first.",
+    ),
+    "rebuilt_unclaimed": (
+        "{n} Ordner kennt die Beweiskette nicht; der Dienst übernimmt beim Start, was darin liegt:",
+        "{n} folders are not in the ledger; the service claims what lies in them when it starts:",
+    ),
+    "rebuilt_missing": (
+        "Von {n} Dokumenten fehlt die Datei, die es geben müsste; suchen und zurücklegen:",
+        "Of {n} documents the file that should be there is missing; find it and put it back:",
+    ),
     "stored_good": (
         "{n} gesiegelte Dokumente nachgeprüft: alle sind wie festgehalten.",
         "{n} sealed documents read again: all are as committed.",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from daemon.spool import Spool
 
 
+NO_STEPS = frozenset({"supersedes", "describe", "personal-erase", "recheck-bad", "recheck-good"})
+
+
 def check(spool: Spool) -> None:
     """Everything that has to be true after every method (I5, I7)."""
     db = spool._db
@@ -57,7 +60,7 @@ def told_by_the_ledger(spool: Spool) -> dict[tuple[str, str], Any]:
     for text in spool.chain():
         line = json.loads(text)
         document, event, detail = line["document"], line["event"], line["detail"]
-        if not document or event == "supersedes" or event.startswith("copy-"):
+        if not document or event in NO_STEPS or event.startswith("copy-"):
             continue
         if event == "claim":
             assert (document, "") not in told

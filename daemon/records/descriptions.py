@@ -51,6 +51,7 @@ class Descriptions(Writer):
                 remark = self._counted(step, document, described, due_at)
                 described = replace(described, remarks=(*described.remarks, *remark))
             detail: dict[str, Any] = {"known": described.known, "counted": counted}
+            detail |= {"due_at": due_at} if counted else {}
             detail |= {"remarks": list(described.remarks)} if described.remarks else {}
             detail |= {"pages": described.pages} if described.pages else {}
             if described.counter >= 0:

@@ -84,7 +84,9 @@ class Documents(Writer):
                     "captured_at": utc_text(arrival.captured_at),
                     "claimed_at": utc_text(arrival.claimed_at),
                     "clock": arrival.clock,
-                },
+                }
+                | ({"awaits": arrival.awaits} if arrival.awaits else {})
+                | ({"resembles": kin.resembles} if kin.resembles else {}),
                 _named(arrival),
             )
             for old in kin.supersedes:
@@ -203,6 +205,7 @@ class Documents(Writer):
         given_up = document.stamp == "given-up"
         with self._step(now) as step:
             detail = {
+                **({"findings": list(document.findings)} if given_up else {}),
                 "level": "given-up" if given_up else "reached",
                 "deliveries": [
                     {"target": target, "role": role, "parts": rows.parts_json(parts)}

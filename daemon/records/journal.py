@@ -56,6 +56,11 @@ class Journal:
         """The newest day in the files: those before it never change again. "" without any."""
         return self._newest
 
+    @property
+    def seq(self) -> int:
+        """The newest line's number in the files."""
+        return self._seq
+
     def drop_erased(self) -> None:
         """Take out of the files what was erased from the database; what is left is durable.
 
@@ -176,6 +181,32 @@ def verify_files(folder: Path) -> ledger.Head:
         with path.open("rb") as file:
             head = ledger.verify(_texts(file, path.name, torn=path == found[-1]), head)
     return head
+
+
+def entries(folder: Path) -> Iterator[tuple[str, tuple[bytes, str] | None]]:
+    """Yield each line of the files, in order, with its personal detail: salt and content."""
+    details: dict[int, tuple[bytes, str]] = {}
+    for path in files(folder, PERSONAL):
+        with path.open("rb") as file:
+            for text in _texts(file, path.name, torn=True):
+                try:
+                    entry = json.loads(text)
+                    details[entry["seq"]] = (bytes.fromhex(entry["salt"]), entry["personal"])
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    raise CorruptionError(
+                        "ledger-damaged", f"{path.name} holds what is no personal detail"
+                    ) from None
+    found = files(folder)
+    for path in found:
+        with path.open("rb") as file:
+            for text in _texts(file, path.name, torn=path == found[-1]):
+                try:
+                    seq = json.loads(text)["seq"]
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    raise CorruptionError(
+                        "ledger-damaged", f"{path.name} holds what is no line"
+                    ) from None
+                yield text, details.pop(seq, None)
 
 
 def verify_personal(folder: Path) -> None:

@@ -153,6 +153,22 @@ def parts_from(raw: list[dict[str, Any]]) -> tuple[Part, ...]:
     )
 
 
+def receipts_from(raw: list[dict[str, Any]]) -> tuple[Receipt, ...]:
+    """Read what `receipts_json` wrote."""
+    return tuple(
+        Receipt(
+            target=r["target"],
+            key=r["key"],
+            size=r["size"],
+            digest=Digest(r["sha256"]),
+            reference=r["reference"],
+            grade=r["grade"],
+            proved_at=utc_time(r["proved_at"]),
+        )
+        for r in raw
+    )
+
+
 def receipts_json(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
     """Write receipts as they stand in the ledger and in `receipt-<target>.json`."""
     return [

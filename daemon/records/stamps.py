@@ -66,6 +66,7 @@ class Stamps(Writer):
                 "level": level,
                 "stamped_at": utc_text(stamped_at),
                 "stamped_by": authority,
+                "findings": list(document.findings),
             }
             moves.move_document(
                 step,

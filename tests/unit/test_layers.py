@@ -45,6 +45,7 @@ ROWS = (
         "records.clocks records.copies records.documents records.deliveries records.logbook"
         " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
+    "records.replay",
     "spool",
     "clockgate",
     # other processes, and what runs in them
@@ -141,7 +142,7 @@ ROWS = (
     "parts",
     "arrived",
     "commands",
-    "service",
+    "service rebuild",
     "__main__",
 )
 """From the top: modules of one row do not know each other."""

@@ -1,0 +1,310 @@
+"""spool.db made again from the ledger's files: the same tables, and nothing taken for unsent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from daemon.clock import Reading
+from daemon.document import DeliveryState, Described, Digest, Kin, Role, State, folder_of
+from daemon.errors import CorruptionError, PersonNeeded
+from daemon.rebuild import rebuild
+from daemon.records.journal import compare, files
+from daemon.spool import Spool
+from tests.agreement import check
+from tests.values import LATER, NOW, arrival, claimed, frozen, part, receipts, refused, sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORGOTTEN_COLUMNS = {
+    "document": ("step", "tries"),  # of a try no line is written (design, "Poison")
+    "delivery": ("step", "tries", "attempts", "due_at", "code", "reason", "changed_at"),
+}
+"""What may differ: row values of a try, and when and why a target was out of reach."""
+FORGOTTEN_META = {"running", "recheck", "clock_reading", "erasing"}
+"""What may differ: the boot it ran in, the nightly sample's place, the clock's offset."""
+
+
+def dump(state: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every table, without what no line says."""
+    with closing(sqlite3.connect(state / "spool.db")) as db:
+        db.row_factory = sqlite3.Row
+        tables = [
+            row[0]
+            for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if not row[0].startswith("sqlite_")
+        ]
+        found = {}
+        for table in tables:
+            kept = []
+            for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608
+                facts = {key: row[key] for key in row.keys()}  # noqa: SIM118
+                for column in FORGOTTEN_COLUMNS.get(table, ()):
+                    del facts[column]
+                if "receipts" in facts:  # the ledger's canonical order of members
+                    facts["receipts"] = json.loads(facts["receipts"])
+                if table == "meta" and facts["key"] in FORGOTTEN_META:
+                    continue
+                if table == "tally" and facts["n"] == 0:
+                    continue
+                kept.append(tuple(sorted(facts.items())))
+            found[table] = sorted(kept, key=repr)
+        return found
+
+
+def without_the_rebuild(tables: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the tables as they were before what is in doubt was made safe: compare these."""
+    first = next(dict(row)["seq"] for row in tables["ledger"] if dict(row)["event"] == "rebuild")
+    tables["ledger"] = [row for row in tables["ledger"] if dict(row)["seq"] < first]
+    return tables
+
+
+def throw_away(state: Path) -> None:
+    """Lose the database, and all that SQLite keeps beside it."""
+    for path in state.glob("spool.db*"):
+        path.unlink()
+
+
+def again(spool: Spool, state: Path) -> Spool:
+    """Export, lose the database and make it again; compare the tables."""
+    spool.export_ledger()
+    spool.close()
+    before = dump(state)
+    throw_away(state)
+
+    rebuild(state, ["archive"], lambda _: None, LATER)
+
+    after = dump(state)
+    for table, rows in without_the_rebuild(after).items():
+        if table in {"delivery", "tally"}:
+            continue
+        assert rows == before[table], table
+    told = {(dict(r)["document"], dict(r)["target"]): dict(r) for r in before["delivery"]}
+    for row in map(dict, after["delivery"]):
+        was = told.pop((row["document"], row["target"]))
+        if was["state"] == "pending":
+            was["state"] = "sending"
+        assert row == was
+    assert not told
+    made = Spool(state)
+    check(made)
+    made.export_ledger()
+    compare(state)
+    return made
+
+
+def test_documents_in_every_state_are_as_they_were(spool: Spool, state: Path) -> None:
+    """The database is thrown away in the middle of a run: the lines know every state."""
+    claimed(spool, 1)
+    spool.let_wait(claimed(spool, 2), "seal-quality", NOW)
+    refused(spool, 3)
+    spool.release(refused(spool, 4).id, "uid 0", LATER)
+    spool.discard(refused(spool, 5).id, "uid 0", "because", LATER)
+    old = refused(spool, 6)
+    spool.claim(arrival(7), LATER, Kin(supersedes=(old.id,), how="digest"))
+    other = refused(spool, 8)
+    spool.claim(arrival(9), LATER, Kin(resembles=other.id))
+    sealed(spool, claimed(spool, 10), NOW)
+    spool.set_aside(sealed(spool, claimed(spool, 11), NOW), "own-copy-damaged", "x", LATER)
+    held = spool.set_aside(frozen(spool, claimed(spool, 12), NOW), "own-copy-damaged", "x", NOW)
+    spool.release(held.id, "uid 0", LATER)
+    frozen(spool, claimed(spool, 13), NOW)
+    filed = frozen(spool, claimed(spool, 14), NOW)
+    half = frozen(spool, claimed(spool, 15), NOW)
+    for document, targets in ((filed, ("dms", "archive")), (half, ("dms",))):
+        for target in targets:
+            sending = spool.begin_delivery(spool.delivery(document.id, target), NOW)
+            spool.acknowledge(sending, receipts(spool, document.id, target), LATER)
+    sending = spool.begin_delivery(spool.delivery(half.id, "archive"), NOW)
+    spool.reject(sending, "target-refused", "no", LATER)
+    spool.copied_back(spool.document(other.id), LATER + timedelta(days=30), LATER)
+    states = {one.state for one in spool.newest(100)}
+
+    made = again(spool, state)
+
+    assert states == set(State) - {State.STAMPED, State.WITHDRAWN, State.FORGOTTEN}
+    made.close()
+
+
+def test_what_was_not_sent_for_certain_is_asked_for_first(spool: Spool, state: Path) -> None:
+    """The files may lack the newest lines: PENDING could have been SENDING (I3)."""
+    document = frozen(spool, claimed(spool, 1), NOW)
+
+    made = again(spool, state)
+
+    assert {one.state for one in made.deliveries(document.id)} == {DeliveryState.SENDING}
+    made.close()
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_time_stamps_given_up_or_there(spool: Spool, state: Path, given_up: bool) -> None:
+    """A stamped file is found by the digest that its line says."""
+    document = sealed(spool, claimed(spool, 1), NOW)
+    spool.give_back(document, NOW)
+    document = spool.document(document.id)
+    if given_up:
+        document = replace(document, stamp="given-up", findings=("level-not-reached",))
+        one = part("sealed", "sealed.pdf", document.id)
+        spool.freeze(document, [("dms", Role.DMS, (one,))], LATER)
+    else:
+        document = replace(document, findings=("level-not-reached",))
+        spool.stamp(document, part("sealed", "sealed.pdf", "stamped"), "B-T", LATER, LATER)
+
+    again(spool, state).close()
+
+
+def test_what_came_with_a_scan_and_the_counters(spool: Spool, state: Path) -> None:
+    """Numbers that are missing, one that was explained, names, an operator who was named."""
+    for number, counter in ((1, 1), (2, 2), (3, 6), (4, 7)):
+        came = replace(arrival(number), awaits="sidecar", subfolder=b"a/b")
+        described = Described(
+            operator="Erika", source="name", batch="7", counter=counter, digits=4, subfolder="a/b"
+        )
+        sidecar = part("sidecar", "sidecar.json", str(number))
+        described = replace(described, sidecar=str(sidecar.digest))
+        refusal = ("sidecar-damaged", "") if number == 4 else None
+        spool.describe(spool.claim(came, NOW), described, sidecar, refusal, 60.0, LATER)
+    spool.explain("post", 4, None, "uid 0", "eaten", LATER)
+    waiting = spool.claim(arrival(5), NOW)
+    spool.await_operator(waiting, NOW)
+    spool.name_operator(waiting, "Max", "uid 0", LATER)
+    spool.begin_shift("post", "Erika", "uid 0", NOW)
+    spool.begin_shift("post", "", "uid 0", LATER)
+
+    again(spool, state).close()
+
+
+def test_never_more_tries_than_before(spool: Spool, state: Path) -> None:
+    """I6: attempts without a result, a rejection and a permission outlive the database."""
+    spool.login_attempted("open", NOW)
+    spool.login_attempted("open", NOW)
+    spool.login_answered("open", "failed", "token-away", NOW)
+    spool.login_attempted("wrong", NOW)
+    spool.login_answered("wrong", "rejected", "pin-incorrect", NOW)
+    spool.login_attempted("again", NOW)
+    spool.login_answered("again", "rejected", "pin-incorrect", NOW)
+    spool.permit_login("again", "uid 0", NOW)
+    told = [spool.login_record(serial) for serial in ("open", "wrong", "again")]
+
+    made = again(spool, state)
+
+    assert [made.login_record(serial) for serial in ("open", "wrong", "again")] == told
+    assert told[0].unresolved == 1
+    made.close()
+
+
+def test_a_clock_that_jumped_and_days_that_ended(spool: Spool, state: Path) -> None:
+    """The gate stays closed; what was accepted stays accepted; the box stays who it is."""
+    spool.clock_jumped(7200, Reading("boot", 1.5), NOW)
+    spool.clock_accepted("person", "uid 0", Reading("boot", 1.5), LATER)
+    spool.export_ledger()
+    spool.end_day(NOW + timedelta(days=1))
+    spool.clock_jumped(7200, Reading("boot", 1.5), NOW + timedelta(days=1))
+    box = spool.box_id()
+
+    made = again(spool, state)
+
+    assert made.box_id() == box
+    assert made.clock_record().jumped
+    made.close()
+
+
+def test_what_was_erased_stays_erased(spool: Spool, state: Path) -> None:
+    """Also where the files still have it: the erasure was committed."""
+    document = refused(spool, 1)
+    spool.export_ledger()
+    spool.erase_personal(document.id, LATER)
+
+    made = again(spool, state)
+
+    assert not made._db.execute("SELECT count(*) FROM personal").fetchone()[0]
+    made.close()
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_nothing_is_overwritten(spool: Spool, state: Path, ending: str) -> None:
+    """A damaged database is a person's to move; an old log would be read into the new one."""
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+    there = state / f"spool.db{ending}"
+    there.write_bytes(b"damaged")
+
+    with pytest.raises(PersonNeeded) as caught:
+        rebuild(state, [], lambda _: None)
+
+    assert caught.value.code == "database-there"
+    assert there.read_bytes() == b"damaged"
+
+
+def test_a_ledger_that_is_not_whole_makes_no_database(spool: Spool, state: Path) -> None:
+    """A changed line ends it: half a truth is worse than none."""
+    claimed(spool, 1)
+    claimed(spool, 2)
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+    (path,) = files(state / "ledger")
+    path.write_bytes(path.read_bytes().replace(b'"size":1000', b'"size":1001', 1))
+
+    with pytest.raises(CorruptionError) as caught:
+        rebuild(state, [], lambda _: None)
+
+    assert caught.value.code == "ledger-damaged"
+    assert not (state / "spool.db").exists()
+
+
+def test_folders_without_a_line_and_lines_without_files_are_named(
+    spool: Spool, state: Path
+) -> None:
+    """What could not be made again is said; what a kill left is the next start's."""
+    lost = claimed(spool, 1)
+    whole = claimed(spool, 2)
+    for document_id in (whole.id, arrival(3).id):
+        folder = folder_of(spool.documents, document_id)
+        folder.mkdir(parents=True)
+        (folder / "original.pdf").write_bytes(b"original")
+        unclaimed = document_id
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+
+    found = rebuild(state, [], lambda _: None)
+
+    assert (found.documents, found.unclaimed, found.missing) == (2, (unclaimed,), (lost.id,))
+
+
+def test_days_of_the_ledger_are_asked_for_first(spool: Spool, state: Path) -> None:
+    """A sealed day may have been sent by a line that is lost."""
+    from daemon.ledger import Head, Segment  # noqa: PLC0415
+
+    claimed(spool, 1)
+    head = spool.head()
+    digest = Digest.of(b"day")
+    for day in ("2026-11-20", "2026-11-21"):
+        segment = Segment(
+            day=day, first=1, head=Head(head.seq, head.hash), digest=digest, size=3,
+            seal=digest, seal_size=3,
+        )  # fmt: skip
+        spool.seal_segment(segment, digest, NOW)
+        spool.begin_segment(day, "archive", NOW)
+    spool.acknowledge_segment("2026-11-20", "archive", (), LATER)
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+
+    rebuild(state, ["archive", "second"], lambda _: None)
+
+    with closing(Spool(state)) as made:
+        sent = [one.day for one in made.undelivered("archive")]
+        lines = [json.loads(one) for one in made.chain()]
+        assert sent == ["2026-11-21"]
+        assert made.begin_segment("2026-11-20", "second", LATER)
+    assert [one["event"] for one in lines][-3:] == ["rebuild", "segment-send", "segment-send"]
