@@ -298,10 +298,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "report_scans": ("Die letzten Scans, der neueste zuerst", "The last scans, the newest first"),
     # What the commands say
     "rebuilt": (
-        "spool.db ist aus {lines} Zeilen der Beweiskette neu erstellt: {documents} Dokumente, "
-        + "bei {in_doubt} Ablagen wird erst das Ziel gefragt.",
-        "spool.db was made again from {lines} lines of the ledger: {documents} documents; "
-        + "for {in_doubt} deliveries the target is asked first.",
+        "spool.db neu erstellt: {lines} Zeilen, {documents} Dokumente; {in_doubt} Ablagen werden erst erfragt.",
+        "spool.db made again: {lines} lines, {documents} documents; {in_doubt} deliveries are asked for first.",
     ),
     "rebuilt_unclaimed": (
         "{n} Ordner kennt die Beweiskette nicht; der Dienst übernimmt beim Start, was darin liegt:",

@@ -119,6 +119,7 @@ def test_a_description_is_committed_with_the_digest_and_without_the_names(spool:
         "counted": True,
         "counter": 42,
         "digits": 4,
+        "due_at": "2026-11-22T12:01:00.000Z",
         "known": True,
         "pages": 3,
         "remarks": ["name-unmatched"],

@@ -19,6 +19,7 @@ from daemon.lifecycle import IllegalStep
 from daemon.records.journal import compare, verify_files
 from daemon.spool import Spool
 from tests.agreement import check
+from tests.rebuilt import again
 from tests.values import NOW, arrival, frozen, part, places, receipts, sealed
 
 
@@ -236,6 +237,10 @@ class Machine(RuleBasedStateMachine):
                 assert document.tries == before[document.id].tries
         self.spool.export_ledger()
         assert compare(self.state) == self.spool.head()
+
+    @rule()
+    def lose_the_database(self) -> None:
+        self.spool = again(self.spool, self.state, self.now)
 
     @invariant()
     def everything_agrees(self) -> None:
