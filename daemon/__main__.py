@@ -399,8 +399,8 @@ def _verify_all(options: argparse.Namespace) -> int:
 
 def _rebuild(options: argparse.Namespace) -> int:
     from daemon.document import Role  # noqa: PLC0415
-    from daemon.rebuild import rebuild  # noqa: PLC0415
     from daemon.lock import alone  # noqa: PLC0415
+    from daemon.rebuild import rebuild  # noqa: PLC0415
 
     loaded = config.load(options.config)
     archives = [section.name for section in loaded.targets if section.role == Role.ARCHIVE]

@@ -44,6 +44,7 @@ from daemon.records import journal
 from daemon.revocation import Revocations
 from daemon.sealer import Sealer
 from daemon.segments import SegmentsStage
+from daemon.soundness import look_through
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.sync import Sync
@@ -167,6 +168,7 @@ class Service:
 
     async def _work(self, spool: SpoolThread) -> None:
         config = self._config
+        unclean = bool(await spool(Spool.meta, "running"))
         await self._take_up(spool)
         box_id = await spool(Spool.box_id)
         parts = Parts(config)
@@ -215,6 +217,7 @@ class Service:
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
+        stages.append(("soundness", self._look_through(unclean=unclean)))
         try:
             control = Control(config.socket, commands.table()).run()
             await self._together(parts, lookout, box_id, control, stages)
@@ -330,6 +333,13 @@ class Service:
             self._alarms.raise_("sandbox-missing", detail=", ".join(sorted(missing)))
         else:
             self._alarms.clear("sandbox-missing")
+
+    async def _look_through(self, *, unclean: bool) -> None:
+        """Look once whether the database came through whole; a stage that ends would end all."""
+        if unclean:
+            await look_through(self._config.state_dir / "spool.db")
+            log.info("database-sound")
+        await asyncio.Event().wait()
 
     async def _watch(self) -> None:
         """Feed systemd's watchdog while every stage gets on."""

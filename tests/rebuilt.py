@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORGOTTEN_COLUMNS = {
-    "document": ("step", "tries"),  # of a try no line is written (design, "Poison")
+    # Unlinking is repeated; of a try no line is written (design, "Poison").
+    "document": ("step", "tries", "local"),
     "delivery": ("step", "tries", "attempts", "due_at", "code", "reason", "changed_at"),
 }
 """What may differ: row values of a try, and when and why a target was out of reach."""

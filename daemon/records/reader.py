@@ -394,6 +394,18 @@ class Reader:
         for (line,) in self._db.execute("SELECT line FROM ledger ORDER BY seq"):
             yield line
 
+    def fault(self) -> str:
+        """Return the first thing that SQLite finds wrong in the whole file; "" if it is sound.
+
+        Reads all of it; `interrupt` ends it with an OperationalError.
+        """
+        (said,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+        return "" if said == "ok" else str(said)
+
+    def interrupt(self) -> None:
+        """End what another thread is asking for on this connection."""
+        self._db.interrupt()
+
     def version(self) -> int:
         """Return the version of the tables; 0 where there are none of ours."""
         (found,) = self._db.execute("PRAGMA user_version").fetchone()

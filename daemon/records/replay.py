@@ -211,6 +211,8 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
             columns["code"] = detail["code"]
         elif event in {Event.RESUME, Event.RELEASE}:
             columns["code"] = ""
+        elif event == Event.FORGET:  # the first start removes again what may lie here still
+            columns["local"] = "leaving"
         if detail.get("named"):
             named = replace(document.described, operator=said.get("operator", ""), source="person")
             columns["described"] = json.dumps(rows.described_json(named))
@@ -260,7 +262,7 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
         self, document_id: str, event: str, detail: dict[str, Any], at: datetime
     ) -> None:
         columns: dict[str, Any] = {}
-        if event == DeliveryEvent.REJECT:
+        if event in {DeliveryEvent.REJECT, DeliveryEvent.MISS}:
             columns = {"code": detail["code"], "reason": detail["reason"]}
         elif event == DeliveryEvent.RELEASE:
             columns = {"code": "", "reason": "", "attempts": 0}

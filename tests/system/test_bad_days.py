@@ -281,6 +281,21 @@ def test_damage_that_shows_only_later_is_shown_as_well(
     assert (box.root / "hot" / "later.pdf").exists()
 
 
+def test_after_a_kill_damage_is_found_before_anybody_needs_the_page(
+    make_box: Callable[..., Box], drawn: dict[str, Path]
+) -> None:
+    """The whole database is read once in the background: nothing has to come for it."""
+    box = make_box().start()
+    box.drop(drawn["brief.pdf"], "a.pdf")
+    box.wait(box.at_rest(1), "filed")
+    box.kill()
+    spoil_a_page_that_no_start_reads(box.root / "state" / "spool.db")
+
+    box.start()
+    box.wait(lambda: "database-damaged" in box.alarms(), "the alarm")
+    assert box.stop() == 74
+
+
 def test_a_document_json_that_cannot_be_read_stops_nobody(
     make_box: Callable[..., Box], drawn: dict[str, Path]
 ) -> None:

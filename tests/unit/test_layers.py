@@ -104,7 +104,7 @@ ROWS = (
     "turns",
     # the stage that reads the store again
     "stored",
-    "recheck",
+    "recheck soundness",
     # the stage that delivers
     "targets",
     "targets.folder",

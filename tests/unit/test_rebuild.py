@@ -14,7 +14,7 @@ from daemon.clock import Reading
 from daemon.document import DeliveryState, Described, Digest, Kin, Role, State, folder_of
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.rebuild import rebuild
-from daemon.records.journal import files
+from daemon.records.journal import files, verify_files
 from daemon.spool import Spool
 from tests.rebuilt import again, throw_away
 from tests.values import LATER, NOW, arrival, claimed, frozen, part, receipts, refused, sealed
@@ -231,3 +231,15 @@ def test_days_of_the_ledger_are_asked_for_first(spool: Spool, state: Path) -> No
         assert sent == ["2026-11-21"]
         assert made.begin_segment("2026-11-20", "second", LATER)
     assert [one["event"] for one in lines][-3:] == ["rebuild", "segment-send", "segment-send"]
+
+
+def test_the_files_know_a_manifest_before_anything_is_sent(spool: Spool, state: Path) -> None:
+    """Else a rebuilt database would seal again what a target holds."""
+    document = frozen(spool, claimed(spool, 1), NOW)
+
+    spool.export_manifest(document.id)
+
+    assert verify_files(state / "ledger") == spool.head()
+    claimed(spool, 2)
+    spool.export_manifest(document.id)
+    assert verify_files(state / "ledger") != spool.head()  # no fsync that is not needed

@@ -17,6 +17,7 @@ from daemon.document import Delivery, DeliveryState, Digest, Document, Part, Rec
 from daemon.document import folder_of as folder_under
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
 from daemon.lane import Lane
+from daemon.records.journal import entries
 from daemon.records.reader import open_reader
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.sync import Outcome, Sync, deliver
@@ -267,6 +268,21 @@ def test_the_intent_to_send_is_committed_before_the_first_byte(tmp_path: Path) -
         reader.close()
 
         assert [(d.state, d.step) for d in seen] == [(DeliveryState.SENDING, "deliver")]
+
+    in_world(tmp_path, story)
+
+
+def test_the_ledgers_files_know_the_manifest_before_the_first_byte(tmp_path: Path) -> None:
+    """I3: a database made again from the files alone must know what a target may hold."""
+
+    async def story(world: World) -> None:
+        (document,) = await world.frozen()
+        seen: list[str] = []
+        ledger = world.state_dir / "ledger"
+        world.dms.on_put = lambda: seen.extend(text for text, _ in entries(ledger))
+        await world.deliver(await world.delivery(document, "dms"))
+
+        assert any(f'"{document.id}","event":"freeze"' in text for text in seen)
 
     in_world(tmp_path, story)
 
