@@ -59,10 +59,12 @@ def test_documents_in_every_state_are_as_they_were(spool: Spool, state: Path) ->
 def test_what_was_not_sent_for_certain_is_asked_for_first(spool: Spool, state: Path) -> None:
     """The files may lack the newest lines: PENDING could have been SENDING (I3)."""
     document = frozen(spool, claimed(spool, 1), NOW)
+    (state / "spool.db.rebuilding").write_bytes(b"what a kill left of the first try")
 
     made = again(spool, state)
 
     assert {one.state for one in made.deliveries(document.id)} == {DeliveryState.SENDING}
+    assert not list(state.glob("spool.db.rebuilding*"))
     made.close()
 
 
