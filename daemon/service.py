@@ -371,7 +371,9 @@ class Service:
 @contextlib.contextmanager
 def _alone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of the state_dir: two services on one spool would lose documents."""
-    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+    if not state_dir.is_dir():
+        state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+        durable.sync_folder(state_dir.parent)  # else a power cut takes it with all that is in it
     fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -392,6 +394,7 @@ def _make_places(config: Config) -> None:
         config.revocation,
     ):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.sync_folder(config.state_dir)
 
 
 def page_workers(config: Config) -> list[Worker]:

@@ -5,9 +5,9 @@
 
 Nothing here touches a disk. An fsync of a file makes its content durable, an fsync
 of a folder its names; neither does the other's work (POSIX promises no more). A
-rename is one operation: the new name is there, or the old one. Where only the new
-name's folder was fsynced, both may be. What is pending is independent of file and
-folder: later operations may stay where earlier ones go.
+rename is one operation, durable with either folder, and the renames of one file stay
+in order: so do ext4, XFS and Btrfs. Anything else that is pending is independent of
+file and folder: later operations may stay where earlier ones go.
 """
 
 from __future__ import annotations
@@ -111,52 +111,49 @@ class Recording:
     modes: dict[int, int]
 
 
-def survivors(
+def survivors(  # noqa: C901 (one rule, read from top to bottom)
     operations: Iterable[Operation],
     random: random.Random,
     loss: Loss,
     ignored: Container[str] = (),
 ) -> list[Operation]:
     """Return what stays of *operations*; fsyncs of the sites in *ignored* did not happen."""
-    kept: list[Operation | None] = []
+    kept: list[Operation] = []
     pending: dict[int, list[int]] = {}
-    sourced: dict[int, list[int]] = {}
+    renames: dict[int, list[int]] = {}
     durable: set[int] = set()
-    left: set[int] = set()
     for operation in operations:
         at = len(kept)
         match operation:
             case Sync(inode, site):
                 if site not in ignored:
                     durable.update(pending.pop(inode, ()))
-                    gone = sourced.pop(inode, ())
-                    durable.update(gone)
-                    left.update(gone)
                 continue
             case Write(inode) | Cut(inode):
                 pending.setdefault(inode, []).append(at)
-            case Name(folder, _, _, source):
+            case Name(folder, _, inode, source):
                 pending.setdefault(folder, []).append(at)
                 if source is not None:
-                    sourced.setdefault(source[0], []).append(at)
+                    pending.setdefault(source[0], []).append(at)
+                    renames.setdefault(inode, []).append(at)
         kept.append(operation)
-    return [
-        stays
-        for at, one in enumerate(kept)
-        if one is not None
-        and (stays := _what_stays(one, random, loss, certain=at in durable, left=at in left))
-    ]
+    for moves in renames.values():
+        newest = max((at for at in moves if at in durable), default=-1)
+        durable.update(at for at in moves if at < newest)
+    found = []
+    stuck: set[int] = set()
+    for at, one in enumerate(kept):
+        moved = one.inode if isinstance(one, Name) and one.source is not None else 0
+        stays = one if at in durable else None if moved in stuck else _what_stays(one, random, loss)
+        if stays is not None:
+            found.append(stays)
+        elif moved:
+            stuck.add(moved)
+    return found
 
 
-def _what_stays(
-    operation: Operation, random: random.Random, loss: Loss, *, certain: bool, left: bool
-) -> Operation | None:
+def _what_stays(operation: Operation, random: random.Random, loss: Loss) -> Operation | None:
     by_chance = loss in {Loss.SOME, Loss.TORN}
-    if certain:
-        if not isinstance(operation, Name) or operation.source is None or left:
-            return operation
-        stays_old = loss is Loss.ALL or (by_chance and random.random() < 0.5)
-        return Name(operation.folder, operation.name, operation.inode) if stays_old else operation
     if loss is Loss.ALL or (by_chance and random.random() < 0.5):
         return None
     if loss is Loss.TORN and isinstance(operation, Write) and random.random() < 0.5:

@@ -3,14 +3,14 @@
     python -m tests.power.mounted MOUNTPOINT CONTROL
 
 Everything is in memory and every operation is recorded. On the socket CONTROL it
-takes one JSON line per connection and answers with one:
+takes one JSON line per connection and answers with the number of operations:
 
     {"cut": seed, "loss": "some"}   forgets what `disk.survivors` lets go
     {"save": path}                  pickles what was recorded
     {"length": true}                how many operations there are
 
-A cut changes what a mount shows: nobody may have it open, so unmount first. The
-process ends after the mount is gone twice; `disk.py` has the rule of what stays.
+A cut changes what a mount shows: nobody may have it open, so unmount first. It is
+mounted again by itself; `disk.py` has the rule of what stays.
 """
 
 from __future__ import annotations
@@ -32,7 +32,17 @@ from typing import Any
 import mfusepy
 
 from tests.power.disk import (
-    ROOT, Cut, Image, Loss, Name, Operation, Recording, Sync, Write, image_of, survivors,
+    ROOT,
+    Cut,
+    Image,
+    Loss,
+    Name,
+    Operation,
+    Recording,
+    Sync,
+    Write,
+    image_of,
+    survivors,
 )
 
 SITE = "user.site"
@@ -65,7 +75,7 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
     def cut(self, seed: int, loss: Loss) -> None:
         """Forget; what is left is durable."""
         with self._guard:
-            chance = random.Random(seed)
+            chance = random.Random(seed)  # noqa: S311 (repeatable)
             kept = survivors(self.operations, chance, loss)
             everything = {one for one, facts in self.inodes.items() if stat.S_ISDIR(facts.mode)}
             self.live = image_of(kept, everything)
@@ -226,7 +236,12 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
         return self.fsync(path, datasync, fh)
 
     def setxattr(
-        self, path: str, name: str, value: bytes, options: int, position: int = 0  # noqa: ARG002
+        self,
+        path: str,
+        name: str,
+        value: bytes,
+        options: int,  # noqa: ARG002
+        position: int = 0,  # noqa: ARG002
     ) -> int:
         if name != SITE:
             raise mfusepy.FuseOSError(errno.ENOTSUP)
@@ -250,9 +265,17 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
 
     def statfs(self, path: str) -> dict[str, int]:  # noqa: ARG002
         much = 1 << 20
-        return {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": much, "f_bfree": much,
-                "f_bavail": much, "f_files": much, "f_ffree": much, "f_favail": much,
-                "f_namemax": 255}
+        return {
+            "f_bsize": 4096,
+            "f_frsize": 4096,
+            "f_blocks": much,
+            "f_bfree": much,
+            "f_bavail": much,
+            "f_files": much,
+            "f_ffree": much,
+            "f_favail": much,
+            "f_namemax": 255,
+        }
 
 
 def _answer(disk: ForgettingDisk, asked: dict[str, Any]) -> Any:
