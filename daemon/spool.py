@@ -238,8 +238,16 @@ def _is_empty(path: Path) -> bool:
     """
     if not path.exists():
         return True
-    with closing(open_reader(path)) as reader:
-        return reader.version() == 0
+    try:
+        with closing(open_reader(path)) as reader:
+            return reader.version() == 0
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+    # A power cut while it was made: what was begun is rolled back, which no reader can do.
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    return bool(version == 0)
 
 
 def connect(path: Path) -> sqlite3.Connection:

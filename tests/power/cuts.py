@@ -225,7 +225,7 @@ class Replay:
             if counted[digest] > 1 or (at >= since and not counted[digest])
         ]
 
-    def _documents(self) -> list[str]:  # noqa: C901 (one look, many questions)
+    def _documents(self) -> list[str]:
         found = []
         vouched: dict[Path, str] = {}
         reader = open_reader(self._config.state_dir / "spool.db")
