@@ -9,10 +9,10 @@ BIN := .venv/bin
 DEMO_PACKAGES := python3 python3-venv softhsm2 mosquitto
 CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
-	strace mount systemd linux-libc-dev samba smbclient vsftpd bindfs gcc libc6-dev \
+	strace mount fuse3 systemd linux-libc-dev samba smbclient vsftpd bindfs gcc libc6-dev \
 	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
 BENCH_PACKAGES := $(TEST_PACKAGES) libpodofo-utils
-TORTURE_PACKAGES := python3 python3-venv softhsm2 poppler-utils libnss3-tools
+TORTURE_PACKAGES := python3 python3-venv fuse3 softhsm2 poppler-utils libnss3-tools
 
 .PHONY: help demo clean-demo check test torture bench format docs lock clean
 
@@ -21,8 +21,9 @@ help:
 	@echo "make clean-demo  removes demo/"
 	@echo "make check       format, lint, types, the systemd unit"
 	@echo "make test        all tests; they install what they need"
-	@echo "make torture     20,000 damaged files, each sealed rightly or refused; COUNT=n SEED=n; 10 to 30 minutes;"
-	@echo "                 then kills and disk errors at every call that changes the disk; POINTS=n; hours"
+	@echo "make torture     20,000 damaged files, each sealed rightly or refused, and as many power cuts;"
+	@echo "                 COUNT=n SEED=n; then kills and disk errors at every call that changes the disk;"
+	@echo "                 POINTS=n; hours"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
 	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
 
@@ -71,6 +72,7 @@ SEED ?= 1
 torture: .venv/dev.stamp
 	sh contrib/setup.sh $(TORTURE_PACKAGES)
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT)
+	$(BIN)/python -m tests.power --seed $(SEED) --count $(COUNT)
 	$(BIN)/python -m tests.crash.anywhere --seed $(SEED) --count $(POINTS)
 
 bench: .venv/dev.stamp

@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from daemon import durable
 from daemon.errors import PersonNeeded
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 @contextmanager
 def alone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of *state_dir*, which is made if need be; PersonNeeded if another one has it."""
-    state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+    if not state_dir.is_dir():
+        state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+        durable.sync_folder(state_dir.parent)  # else a power cut takes it with all that is in it
     # Not to write: the lock can be held on a disk that is read-only now.
     fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -436,6 +436,7 @@ def _make_places(config: Config) -> None:
         config.revocation,
     ):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.sync_folder(config.state_dir)
 
 
 def page_workers(config: Config) -> list[Worker]:

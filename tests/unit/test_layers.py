@@ -32,9 +32,9 @@ ROWS = (
     "config",
     "clock",
     # the process and its surroundings
+    "durable",
     "lock log notify volume",
     # what is kept, and how
-    "durable",
     "schema",
     "ledger",
     "records records.logins records.rows",

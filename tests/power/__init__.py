@@ -1,0 +1,1 @@
+"""A disk that forgets what was not fsynced, and what a power cut makes of a box on it."""
