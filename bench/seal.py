@@ -36,7 +36,7 @@ ROUNDS: Final = 300
 WARM_UP: Final = 30
 FILES: Final = 15
 """So often a whole process is started for one file."""
-LIMIT: Final = 2.5
+LIMIT: Final = 2.0
 LIMIT_PYHANKO: Final = 1 / 3
 
 
