@@ -5,7 +5,7 @@
                                     └─ given up ─▶ claim, commit, refuse ─▶ wayback
 
 Events only wake the survey; the survey is the truth. One claim after the other,
-the oldest file first. What cannot be taken now stays where it is and stops no
+the oldest file first; while one is committed the next is taken. What cannot be taken now stays where it is and stops no
 other (I8); what lies too long is an alarm that says why. Nothing is ever deleted
 here (I1).
 """
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from daemon.clockgate import problem
 from daemon.document import State
 from daemon.intake import TROUBLES, NotNow, Reason
-from daemon.intake.claim import Claimed, commit
 from daemon.intake.describer import Describer
 from daemon.intake.doorkeeper import Doorkeeper
+from daemon.intake.landing import Landing
 from daemon.intake.report import Report
 from daemon.intake.settle import ignore_sigio
 from daemon.intake.survey import Pass, Watched
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from daemon.alarms import Alarms
     from daemon.config import Config, HotFolder
     from daemon.document import Document
+    from daemon.intake.claim import Claimed
     from daemon.intake.survey import Lying
     from daemon.spool import SpoolThread
     from daemon.workers import Workers
@@ -112,6 +113,7 @@ class HotFolderStage:
             pages=pages,
         )
         self._describer.done = self._goes_on
+        self._landing = Landing(spool, clock, self._landed)
         self._wake = asyncio.Event()
         # One thread of its own: a share that hangs holds up no other hot folder.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"intake-{section.name}")
@@ -203,18 +205,21 @@ class HotFolderStage:
         self._describer.looked()
         until = time.monotonic() + max(SLICE_SECONDS, 20 * found.seconds)
         clock = await self._clock_word() if found.claimed or found.ripe else ""
-        for document_id in found.claimed:
-            await _to_the_end(self._go_on(document_id, clock))
-        for name in found.ripe:
-            if time.monotonic() > until:
-                return 0.0
-            await _to_the_end(self._take(name, clock))
+        try:
+            for document_id in found.claimed:
+                await _to_the_end(self._go_on(document_id, clock))
+            for name in found.ripe:
+                if time.monotonic() > until:
+                    return 0.0
+                await _to_the_end(self._take(name, clock))
+        finally:
+            await _to_the_end(self._landing.end())
         return min(self._due - time.monotonic(), self._section.rescan_seconds)
 
     async def _take(self, name: bytes, clock: str) -> None:
         """Claim a file of the hot folder, if it has settled."""
         files = self._door.survey.files
-        unsealed = await self._spool(Spool.unsealed_bytes)
+        unsealed = await self._landing.unsealed()
         if await self._attempt(files[name], partial(self._door.take, name, unsealed, clock)):
             del files[name]
 
@@ -224,7 +229,7 @@ class HotFolderStage:
         if await self._spool(Spool.exists, document_id):
             await self._attempt(watched, partial(self._door.sort_out, document_id))
         else:
-            unsealed = await self._spool(Spool.unsealed_bytes)
+            unsealed = await self._landing.unsealed()
             await self._attempt(watched, partial(self._door.resume, document_id, unsealed, clock))
 
     async def _attempt(self, watched: Watched, work: Callable[[], Claimed | None]) -> bool:
@@ -241,15 +246,16 @@ class HotFolderStage:
             return False
         finally:
             self.beat()
-        if claimed is None:
-            return True
-        document = await self._spool(commit, claimed, self._clock())
+        if claimed is not None:
+            self._landing.begin(claimed)
+        return True
+
+    async def _landed(self, claimed: Claimed, document: Document) -> None:
         log.info("claimed document=%s hotfolder=%s", document.id, document.hotfolder)
         self._goes_on(document)
         if claimed.copied:
             with contextlib.suppress(NotNow):  # the next look finds it, and sorts it out
                 await self._patiently(partial(self._door.let_go, claimed))
-        return True
 
     def _goes_on(self, document: Document) -> None:
         """Wake whoever is next; one that waits to be described is the describer's own."""

@@ -122,7 +122,7 @@ ROWS = (
     "intake.copies intake.explanation intake.survey",
     "intake.arrivals intake.kin intake.wayback",
     "intake.claim intake.sidecar intake.report",
-    "intake.adoption",
+    "intake.adoption intake.landing",
     "intake.doorkeeper intake.recovery",
     "intake.reading",
     "intake.describer",
