@@ -15,6 +15,7 @@ import ctypes
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 TOLERANCE = timedelta(seconds=5)
@@ -57,10 +58,15 @@ class ClockRecord:
     """The last one that was written down."""
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def look() -> ClockFacts:
     """Ask the kernel: adjtimex(2) for NTP, sysfs for a battery clock (/dev is private to us)."""
     buffer = ctypes.create_string_buffer(TIMEX_BYTES)
-    failed = ctypes.CDLL(None).adjtimex(buffer) < 0
+    failed = _libc().adjtimex(buffer) < 0
     status = int.from_bytes(buffer.raw[STATUS_OFFSET : STATUS_OFFSET + 4], "little")
     return ClockFacts(
         ntp=not failed and not status & STA_UNSYNC,
@@ -70,8 +76,13 @@ def look() -> ClockFacts:
 
 def read(now: datetime) -> Reading:
     """Return how *now* stands to the seconds since boot, those asleep included."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return Reading(boot, now.timestamp() - time.clock_gettime(time.CLOCK_BOOTTIME))
+    return Reading(boot_id(), now.timestamp() - time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+@cache
+def boot_id() -> str:
+    """Return the kernel's id of this boot, which no process outlives."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def gate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("clock")
 
 UNSURE: Final = "clock-unsure"
+KNOWN_SECONDS: Final = 1.0
+"""So long the record counts as it was read: its newest time lags so much behind, a jump does not."""
 DRIFT: Final = timedelta(minutes=1)
 """A correction larger than this is written down, so that many small ones are no jump together."""
 
@@ -58,6 +61,7 @@ class ClockGate:
         self._read = read
         self._asking = asyncio.Lock()
         """Several stages ask: what one has read must not be written down after another's word."""
+        self._known: tuple[float, clocks.ClockRecord] | None = None
         self.problem = ""
         """Why it was closed when it was asked last, or ""."""
 
@@ -68,12 +72,13 @@ class ClockGate:
 
     async def _check(self) -> str:
         now, facts = self._clock(), self._look()
-        record, reading = await self._spool(Spool.clock_record), self._read(now)
+        record, reading = await self._record(), self._read(now)
         found = clocks.gate(self._policy, facts, now, record, reading)
         if found and clocks.agrees(facts, now, record, found):
             await self._spool(Spool.clock_accepted, "ntp", "", reading, now)
             log.warning("clock-accepted by=ntp was=%s", found)
-            record = await self._spool(Spool.clock_record)
+            self._known = None
+            record = await self._record()
             found = clocks.gate(self._policy, facts, now, record, reading)
         await self._remember(record, reading, now)
         self.problem = found
@@ -96,8 +101,15 @@ class ClockGate:
                 raise PersonNeeded("clock-not-waiting", found or "open")
             await self._spool(Spool.clock_accepted, "person", person, reading, now)
             log.warning("clock-accepted by=person was=%s", found)
+            self._known = None
             await self._check()
         return {"now": utc_text(now), "was": found, "problem": self.problem}
+
+    async def _record(self) -> clocks.ClockRecord:
+        """Return what the spool knows, asked for not long ago."""
+        if self._known is None or time.monotonic() > self._known[0] + KNOWN_SECONDS:
+            self._known = time.monotonic(), await self._spool(Spool.clock_record)
+        return self._known[1]
 
     async def _remember(
         self, record: clocks.ClockRecord, reading: clocks.Reading, now: datetime
@@ -106,5 +118,7 @@ class ClockGate:
         if clocks.has_jumped(self._policy, record.reading, reading):
             await self._spool(Spool.clock_jumped, round(by.total_seconds()), reading, now)
             log.warning("clock-jumped seconds=%d", by.total_seconds())
+            self._known = None
         elif record.reading is None or record.reading.boot != reading.boot or abs(by) > DRIFT:
             await self._spool(Spool.clock_read, reading, now)
+            self._known = None

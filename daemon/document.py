@@ -16,6 +16,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from daemon.findings import ENVELOPE
@@ -372,6 +373,7 @@ def born(document_id: str) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+@lru_cache(1024)
 def folder_of(documents: Path, document_id: str) -> Path:
     """Return where a document lives: `<documents>/2026/11/22/<id>`, the date in UTC."""
     return documents / born(document_id).strftime("%Y/%m/%d") / document_id

@@ -5,9 +5,9 @@
                                     └─ given up ─▶ claim, commit, refuse ─▶ wayback
 
 Events only wake the survey; the survey is the truth. One claim after the other,
-the oldest file first; while one is committed the next is taken. What cannot be taken now stays where it is and stops no
-other (I8); what lies too long is an alarm that says why. Nothing is ever deleted
-here (I1).
+the oldest file first; while one is committed the next is taken. What cannot be
+taken now stays where it is and stops no other (I8); what lies too long is an alarm
+that says why. Nothing is ever deleted here (I1).
 """
 
 from __future__ import annotations

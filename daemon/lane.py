@@ -58,8 +58,10 @@ class Lane:
     """A suspect is on the way."""
     news: bool = True
     """Something may be due that was not when it was asked last."""
+    asked_at: float = 0.0
+    """When it was asked last, by our monotonic clock."""
     ask_at: float = 0.0
-    """Without news, nothing is due before then, by our monotonic clock."""
+    """Without news, nothing is due before then, by the same clock."""
     failures: int = 0
     failing_since: datetime | None = None
     resume_at: datetime | None = None

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon import certificate, durable, hsm, notary, sandbox
+from daemon import certificate, clock, durable, hsm, notary, sandbox
 from daemon.alarms import Alarms
 from daemon.book import Book
 from daemon.clockgate import ClockGate
@@ -233,7 +233,7 @@ class Service:
         config = self._config
         if missing := sorted(await spool(Spool.open_targets) - {t.name for t in config.targets}):
             raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
-        for document_id in await spool(Spool.started, _boot_id(), now()):
+        for document_id in await spool(Spool.started, clock.boot_id(), now()):
             log.warning("unclean-end document=%s", document_id)
         await recover(config, spool, self._alarms, now)
         if missing := sorted(await spool(Spool.open_profiles) - config.profiles.keys()):
@@ -461,8 +461,3 @@ def _is_full(exc: OSError | sqlite3.Error) -> bool:
     if isinstance(exc, sqlite3.Error):
         return getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
     return REFUSALS.get(exc.errno or 0) == FULL
-
-
-def _boot_id() -> str:
-    """Return the kernel's id of this boot: another one at the next start was a power cut."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

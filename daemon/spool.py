@@ -168,14 +168,13 @@ class Spool(
         self._finish_erasing()
         return exported
 
-    def export_manifest(self, document_id: str) -> None:
-        """See to it that the files have every line of a document up to its manifest's."""
+    def manifest_is_ahead(self, document_id: str) -> bool:
+        """Return whether the files lack lines of a document up to its manifest's."""
         row = self._db.execute(
             "SELECT max(seq) FROM ledger WHERE document = ? AND event = ?",
             [document_id, Event.FREEZE],
         ).fetchone()
-        if (row[0] or 0) > self._journal.seq:
-            self.export_ledger()
+        return (row[0] or 0) > self._journal.seq
 
     def day_is_over(self, now: datetime) -> bool:
         """Return whether the newest file is to be closed, if *now* can be trusted.

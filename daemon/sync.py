@@ -60,6 +60,8 @@ STUCK: Final = {
     "delivery-gone": DeliveryState.GONE,
 }
 """Alarms of a target, and the deliveries they count: a person has to decide about each."""
+PACE_SECONDS: Final = 0.02
+"""A lane that has something to do asks for more no more often than this."""
 SHORTEST_SECONDS: Final = 0.05
 """A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
 
@@ -91,12 +93,12 @@ async def deliver(
     """
     in_doubt = delivery.state is DeliveryState.SENDING  # a crash, or an answer we never got
     folder = folder_of(documents, delivery.document)
-    begun, missing = await spool(_begin, delivery, folder, clock())
-    if begun is not None:
-        # A database made again from the files must know what anybody out there may hold.
-        await spool(Spool.export_manifest, begun.document)
+    begun, missing, ahead = await spool(_begin, delivery, folder, clock())
     if begun is None:
         return Outcome(None)
+    if ahead:
+        # A database made again from the files must know what anybody out there may hold.
+        await spool(Spool.export_ledger)
     try:
         receipts = await _carried(begun, target, folder, missing, in_doubt=in_doubt)
     except TransientError as exc:
@@ -134,14 +136,16 @@ async def _carried(
 @together
 def _begin(
     spool: Spool, delivery: Delivery, folder: Path, now: datetime
-) -> tuple[Delivery | None, str]:
+) -> tuple[Delivery | None, str, bool]:
     """On the spool's thread, so nothing comes between: look again, commit the intent.
 
-    Return it with the first of our own files that is missing, before anybody is asked.
+    Return it with the first of our own files that is missing, before anybody is asked, and
+    whether the ledger's files lack the line of its manifest.
     """
     if not spool.sendable(delivery):
-        return None, ""
-    return spool.begin_delivery(delivery, now), _missing(delivery, folder)
+        return None, "", False
+    ahead = spool.manifest_is_ahead(delivery.document)
+    return spool.begin_delivery(delivery, now), _missing(delivery, folder), ahead
 
 
 def _reject(spool: Spool, delivery: Delivery, error: PermanentError, now: datetime) -> None:
@@ -253,7 +257,10 @@ class Sync:
                 left = lane.ask_at - time.monotonic()
                 if left > 0 and not lane.news:
                     return left
-                lane.news = False
+                pace = lane.asked_at + PACE_SECONDS - time.monotonic()
+                if lane.flying and pace > 0:
+                    return pace
+                lane.news, lane.asked_at = False, time.monotonic()
                 found = await self._spool(Spool.due, lane.target.name, self._clock(), BATCH)
                 lane.queue.extend(d for d in found if d.document not in lane.flying)
             if not lane.queue:

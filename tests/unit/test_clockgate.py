@@ -207,3 +207,29 @@ def test_a_time_that_nobody_keeps_is_nothing_to_accept(tmp_path: Path) -> None:
         assert caught.value.code == "clock-not-waiting"
 
     played(tmp_path, play)
+
+
+def test_the_spool_is_not_asked_each_time_and_a_jump_is_seen_at_once(tmp_path: Path) -> None:
+    """It is asked before each document; what has to be fresh is how the time stands."""
+
+    async def play(world: World) -> None:
+        asked: list[object] = []
+
+        async def ask(method: Any, *values: Any) -> Any:
+            asked.append(method)
+            return await world.spool(method, *values)
+
+        world.gate._spool = ask  # type: ignore[assignment]
+        await world.gate.check()
+        await world.gate.check()
+        before = asked.count(Spool.clock_record)
+        for _ in range(20):
+            assert await world.gate.check() == ""
+        world.set_by = timedelta(hours=-2)
+        assert await world.gate.check() == "jumped"
+        world.set_by = timedelta()
+        assert await world.gate.check() == "jumped"  # until somebody agrees
+
+        assert asked.count(Spool.clock_record) <= before + 3
+
+    played(tmp_path, play)
