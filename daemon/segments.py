@@ -29,7 +29,7 @@ from daemon.errors import CorruptionError, PermanentError, TransientError
 from daemon.records import rows
 from daemon.records.segments import measured
 from daemon.spool import Spool
-from daemon.targets import carry
+from daemon.targets import Sending, carry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -208,21 +208,17 @@ class SegmentsStage:
         await self._spool(Spool.export_ledger)
         name = ledger.segment_id(await self._spool(Spool.box_id), segment.day)
         # The seal comes last: once it is there, so is what it is about.
+        lines = self._folder / f"{segment.day}.jsonl"
         parts = (
-            (ledger.SEGMENT_LINES, ".jsonl", segment.digest, segment.size),
-            (ledger.SEGMENT_SEAL, ".p7s", segment.seal, segment.seal_size),
+            Sending(f"{name}/{ledger.SEGMENT_LINES}", lines, segment.digest, segment.size),
+            Sending(
+                f"{name}/{ledger.SEGMENT_SEAL}",
+                lines.with_suffix(".p7s"),
+                segment.seal,
+                segment.seal_size,
+            ),
         )
-        receipts = [
-            await carry(
-                archive,
-                f"{name}/{file}",
-                self._folder / (segment.day + ending),
-                digest,
-                size,
-                in_doubt=in_doubt,
-            )
-            for file, ending, digest, size in parts
-        ]
+        receipts = await carry(archive, parts, in_doubt=in_doubt)
         proof = self._folder / f"{segment.day}.receipt-{archive.name}.json"
         await asyncio.to_thread(durable.write, proof, _proof(segment, archive, receipts))
         await self._spool(

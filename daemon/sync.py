@@ -34,7 +34,7 @@ from daemon.lane import Lane
 from daemon.records import rows
 from daemon.records.transaction import together
 from daemon.spool import Spool
-from daemon.targets import OWN_COPY_DAMAGED, carry
+from daemon.targets import OWN_COPY_DAMAGED, Sending, carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,20 +117,14 @@ async def deliver(
 async def _carried(
     delivery: Delivery, target: Target, folder: Path, missing: str, *, in_doubt: bool
 ) -> list[Receipt]:
-    """Have all parts at the target, one after the other; none if one of ours is *missing*."""
+    """Have all parts at the target, in order; none if one of ours is *missing*."""
     if missing:
         raise PermanentError(OWN_COPY_DAMAGED, f"{missing} is not there any more")
-    return [
-        await carry(
-            target,
-            f"{delivery.document}/{part.file}",
-            folder / part.file,
-            part.digest,
-            part.size,
-            in_doubt=in_doubt,
-        )
+    parts = [
+        Sending(f"{delivery.document}/{part.file}", folder / part.file, part.digest, part.size)
         for part in delivery.parts
     ]
+    return await carry(target, parts, in_doubt=in_doubt)
 
 
 @together

@@ -18,11 +18,12 @@ from tests.unit.test_cms import token_for
 from tests.values import places
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from daemon import cms
-    from daemon.document import Digest, Receipt
+    from daemon.document import Receipt
+    from daemon.targets import Sending
 
 FIRST = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 """The first day; the certificate begins to be valid on the one before."""
@@ -54,9 +55,9 @@ class Archive(FolderTarget):
 
     puts: list[str]
 
-    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
-        self.puts.append(key)
-        return await super().put(key, file, digest, size)
+    async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
+        self.puts += [part.key for part in parts]
+        return await super().put_all(parts)
 
 
 @dataclass

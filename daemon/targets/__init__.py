@@ -11,13 +11,15 @@ them to these promises.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from daemon.document import is_id
 from daemon.errors import TargetDisagrees
 from daemon.ledger import is_segment_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from daemon.document import Digest, Receipt, Role
@@ -57,16 +59,46 @@ class Target(Protocol):
         """
 
 
-async def carry(
-    target: Target, key: str, file: Path, digest: Digest, size: int, *, in_doubt: bool
-) -> Receipt:
-    """Have *file* at the target, and return what the target holds; in doubt it is asked first."""
-    receipt = await target.find(key, digest, size) if in_doubt else None
-    if receipt is None:
-        receipt = await target.put(key, file, digest, size)
-    if (receipt.digest, receipt.size) != (digest, size):
-        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {key}")
-    return receipt
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One part on its way: under which key, and which file of ours, as it was committed."""
+
+    key: str
+    file: Path
+    digest: Digest
+    size: int
+
+
+@runtime_checkable
+class TakesAll(Protocol):
+    """A target for which several parts of one document are less work than each by itself."""
+
+    async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
+        """Put each of *parts*, in order: the promises of `put`, for each of them.
+
+        Once the last one is there, so are the others, also after a power cut over there.
+        """
+
+
+async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> list[Receipt]:
+    """Have *parts* of one document at the target, in order; in doubt it is asked first.
+
+    Return what the target holds.
+    """
+    if isinstance(target, TakesAll) and not in_doubt:
+        receipts = await target.put_all(parts)
+    else:
+        receipts = [await _carried(target, part, in_doubt=in_doubt) for part in parts]
+    for part, receipt in zip(parts, receipts, strict=True):
+        if (receipt.key, receipt.digest, receipt.size) != (part.key, part.digest, part.size):
+            raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {part.key}")
+    return receipts
+
+
+async def _carried(target: Target, part: Sending, *, in_doubt: bool) -> Receipt:
+    if in_doubt and (receipt := await target.find(part.key, part.digest, part.size)):
+        return receipt
+    return await target.put(part.key, part.file, part.digest, part.size)
 
 
 def split(key: str) -> tuple[str, str]:

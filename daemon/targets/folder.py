@@ -35,10 +35,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from daemon import durable
 from daemon.document import CHUNK, Digest, Receipt, Role
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
-from daemon.targets import AT_ONCE, OWN_COPY_DAMAGED, split
+from daemon.targets import AT_ONCE, OWN_COPY_DAMAGED, Sending, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -103,8 +103,12 @@ class FolderTarget:
 
     async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
         """See Target.put."""
-        part = _Part(*split(key), digest, size)
-        return await self._in_thread(partial(self._put, part, file))
+        (receipt,) = await self.put_all([Sending(key, file, digest, size)])
+        return receipt
+
+    async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
+        """See TakesAll.put_all."""
+        return await self._in_thread(partial(self._put, parts))
 
     async def _in_thread(self, work: Callable[[threading.Event], T]) -> T:
         stop = threading.Event()
@@ -129,15 +133,22 @@ class FolderTarget:
                 _sweep(folder, part.file)
                 return self._held(folder, part, stop)
 
-    def _put(self, part: _Part, source: Path, stop: threading.Event) -> Receipt:
+    def _put(self, sendings: Sequence[Sending], stop: threading.Event) -> list[Receipt]:
+        parts = [_Part(*split(one.key), one.digest, one.size) for one in sendings]
+        receipts = []
         with self._translated(), _opened(self._root, FOLDER) as root:
             try:
-                with _closing(self._made_folder(root, part)) as folder:
-                    return self._store(folder, part, source, stop)
+                with _closing(self._made_folder(root, parts[0])) as folder:
+                    for part, sending in zip(parts, sendings, strict=True):
+                        if part is parts[-1] and len(parts) > 1:
+                            os.fsync(folder)  # once the last one is there, so are the others
+                        receipts.append(self._store(folder, part, sending.file, stop))
+                    os.fsync(folder)
             except BaseException:
                 with suppress(OSError):  # only an empty folder goes
-                    os.rmdir(part.document_id, dir_fd=root)
+                    os.rmdir(parts[0].document_id, dir_fd=root)
                 raise
+        return receipts
 
     def _made_folder(self, root: int, part: _Part) -> int:
         """Open the document's folder, made and durable."""
@@ -181,6 +192,7 @@ class FolderTarget:
         return self._receipt(part, held, size)
 
     def _store(self, folder: int, part: _Part, source: Path, stop: threading.Event) -> Receipt:
+        """Store one part; its name is durable once *folder* is."""
         temporary = f".{part.file}.{secrets.token_hex(8)}.part"
         with _closing(os.open(temporary, NEW, 0o600, dir_fd=folder)) as fd:
             try:
@@ -209,7 +221,6 @@ class FolderTarget:
             finally:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
-        os.fsync(folder)
         return self._receipt(part, held, size)
 
     def _link(self, folder: int, temporary: str, file: str) -> None:

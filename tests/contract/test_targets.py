@@ -18,7 +18,7 @@ import pytest
 from daemon import durable
 from daemon.document import Digest, Role, new_id
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
-from daemon.targets import OWN_COPY_DAMAGED, split
+from daemon.targets import OWN_COPY_DAMAGED, Sending, carry, split
 from daemon.targets.folder import FolderTarget
 
 if TYPE_CHECKING:
@@ -127,6 +127,37 @@ class TargetContract:
         with pytest.raises(TargetDisagrees):
             asyncio.run(target.find(key, *facts(other)))
         assert self.held(target, key) == sealed.read_bytes()
+
+    @pytest.mark.parametrize("in_doubt", [False, True])
+    def test_all_parts_of_a_document_are_held_and_proven(
+        self, target: Target, key: str, sealed: Path, in_doubt: bool
+    ) -> None:
+        """One receipt for each, in their order; what is there already is as good."""
+        parts = [
+            Sending(f"{split(key)[0]}/{file}", sealed, *facts(sealed))
+            for file in ("sealed.pdf", "note.xml", "manifest.json")
+        ]
+        put(target, parts[1].key, sealed)
+        receipts = asyncio.run(carry(target, parts, in_doubt=in_doubt))
+
+        assert [receipt.key for receipt in receipts] == [part.key for part in parts]
+        assert {self.held(target, part.key) for part in parts} == {sealed.read_bytes()}
+
+    def test_after_one_that_is_damaged_none_is_put(
+        self, target: Target, key: str, sealed: Path, tmp_path: Path
+    ) -> None:
+        """The manifest comes last: it is not there unless all that it names is."""
+        files = ("sealed.pdf", "note.xml", "manifest.json")
+        parts = [Sending(f"{split(key)[0]}/{file}", sealed, *facts(sealed)) for file in files]
+        damaged = tmp_path / "own" / "damaged.xml"
+        damaged.write_bytes(b"other bytes")
+        parts[1] = replace(parts[1], file=damaged)
+
+        with pytest.raises(PermanentError) as caught:
+            asyncio.run(carry(target, parts, in_doubt=False))
+
+        assert caught.value.code == OWN_COPY_DAMAGED
+        assert [self.held(target, part.key) is None for part in parts] == [False, True, True]
 
     def test_bytes_that_changed_at_the_target_are_found_out(
         self, target: Target, key: str, sealed: Path
@@ -410,6 +441,7 @@ import asyncio, os, sys
 from pathlib import Path
 from daemon.document import Digest, Role
 from daemon.errors import DaemonError
+from daemon.targets import Sending
 from daemon.targets.folder import FolderTarget
 what, root, key, file = sys.argv[1:]
 data = Path(file).read_bytes()
@@ -417,6 +449,10 @@ target = FolderTarget("archive", Role.ARCHIVE, Path(root))
 try:
     if what == "put":
         receipt = asyncio.run(target.put(key, Path(file), Digest.of(data), len(data)))
+    elif what == "all":
+        keys = [f"{key}.{number}" for number in (1, 2, 3)]
+        parts = [Sending(one, Path(file), Digest.of(data), len(data)) for one in keys]
+        receipt = asyncio.run(target.put_all(parts))[0]
     else:
         receipt = asyncio.run(target.find(key, Digest.of(data), len(data)))
 except DaemonError as exc:
@@ -498,6 +534,19 @@ def test_each_step_is_durable_before_the_next(root: Path, key: str, sealed: Path
         *("mkdirat", "fchmod", "fsync"),  # the document's folder, and the root that names it
         *("fchmod", "fsync", "fadvise64"),  # the file, then read back
         *("linkat", "unlinkat", "fsync"),  # its name
+    ]
+
+
+def test_several_parts_are_durable_before_the_last_has_its_name(
+    root: Path, key: str, sealed: Path
+) -> None:
+    """Whoever sees the manifest over there knows that the rest is there, after a power cut too."""
+    one = ["fchmod", "fsync", "fadvise64", "linkat", "unlinkat"]
+
+    assert calls_of("all", root, key, sealed) == [
+        *("mkdirat", "fchmod", "fsync"),
+        *(*one, *one, "fsync"),
+        *(*one, "fsync"),
     ]
 
 
