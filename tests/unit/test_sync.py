@@ -24,8 +24,10 @@ from daemon.sync import Outcome, Sync, deliver
 from tests.frozen import NOW, TARGETS, frozen, make_state
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
+
+    from daemon.targets import Sending
 
 SOON = 4.0
 """Less than the five seconds after which every lane looks by itself."""
@@ -315,6 +317,31 @@ def test_who_is_not_in_doubt_does_not_ask(tmp_path: Path) -> None:
         (document,) = await world.frozen()
         await world.deliver(await world.delivery(document))
         assert {what for what, _ in world.archive.calls} == {"put"}
+
+    in_world(tmp_path, story)
+
+
+def test_a_target_that_takes_all_at_once_is_asked_in_doubt_as_any_other(tmp_path: Path) -> None:
+    """I3: whoever is in doubt asks, part by part; only a first try goes there as a whole."""
+
+    class TakingAll(Shelf):
+        async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
+            self.calls.append(("all", parts[0].key))
+            return [await self.put(one.key, one.file, one.digest, one.size) for one in parts]
+
+    async def story(world: World) -> None:
+        world.shelves["archive"] = world.archive = TakingAll("archive", Role.ARCHIVE)
+        first, second = await world.frozen(2)
+        await world.deliver(await world.delivery(first))
+        begun = await world.spool(Spool.begin_delivery, await world.delivery(second), world.time)
+        await world.spool(Spool.stopped, world.time)
+        await world.deliver(await world.spool(Spool.delivery, begun.document, "archive"))
+
+        calls: dict[str, list[str]] = {document.id: [] for document in (first, second)}
+        for what, key in world.archive.calls:
+            calls[key.partition("/")[0]].append(what)
+        parts = len(begun.parts)
+        assert calls == {first.id: ["all"] + ["put"] * parts, second.id: ["find", "put"] * parts}
 
     in_world(tmp_path, story)
 
