@@ -34,13 +34,26 @@ def write(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def write_unsynced(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Do as `write`, but leave the folder's fsync to a later call in the same folder."""
+    _write(path, data, mode, sync=True)
+
+
+def write_eventually(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Do as `write`, but leave it to the kernel when it is durable: for what is true elsewhere.
+
+    Whoever reads it finds all of it, or what was there before; after a power cut anything.
+    """
+    _write(path, data, mode, sync=False)
+
+
+def _write(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

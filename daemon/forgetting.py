@@ -22,14 +22,12 @@ import json
 import logging
 import os
 import re
-from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from daemon import durable, lifecycle
+from daemon import durable, lifecycle, receipts
 from daemon.document import Delivery, DeliveryState, Role, State, folder_of
 from daemon.errors import PermanentError, TargetDisagrees, TransientError
-from daemon.records import rows
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
@@ -52,7 +50,6 @@ PASS_SECONDS: Final = 600.0
 """So often is looked whose time is over: the shortest time that is configured is a day."""
 ASK_SECONDS: Final = 600.0
 """So long a target may take over one part, which it reads from end to end."""
-MOST_RECEIPT: Final = 1 << 20
 
 REFUSED_LONG: Final = "refused-kept-long"
 NOT_ASKED: Final = "proof-not-asked"
@@ -172,11 +169,11 @@ class Forgetting:
         one DMS and one archive have to have answered.
         """
         folder = folder_of(self._documents, document.id)
-        receipts = await self._spool(Spool.receipts, document.id)
+        said = await self._spool(Spool.receipts, document.id)
         delivered = [one for one in deliveries if one.state is DeliveryState.DELIVERED]
         for delivery in delivered:
-            committed = json.loads(receipts.get(delivery.target, "[]"))
-            if not await asyncio.to_thread(receipt_agrees, folder, delivery, committed):
+            committed = json.loads(said.get(delivery.target, "[]"))
+            if not await asyncio.to_thread(receipts.settle, folder, delivery, committed):
                 log.error("proof-damaged document=%s target=%s", document.id, delivery.target)
                 self._damaged.append(f"{document.id}/receipt-{delivery.target}.json")
                 return None
@@ -261,21 +258,3 @@ def unlink_local(folder: Path) -> None:
         if LOCAL.fullmatch(name):
             (folder / name).unlink(missing_ok=True)
     durable.sync_folder(folder)
-
-
-def receipt_agrees(folder: Path, delivery: Delivery, committed: list[dict[str, Any]]) -> bool:
-    """Return whether the receipt on the disk is the committed one, and proves every part."""
-    try:
-        with durable.opened(folder / f"receipt-{delivery.target}.json") as file:
-            stored = json.loads(file.read(MOST_RECEIPT))
-        same = (stored["document"], stored["target"], stored["receipts"]) == (
-            delivery.document,
-            delivery.target,
-            committed,
-        )
-        proven = Counter((one["key"], one["sha256"], one["size"]) for one in committed)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-    parts = rows.parts_json(delivery.parts)
-    wanted = Counter((f"{delivery.document}/{p['file']}", p["sha256"], p["size"]) for p in parts)
-    return same and bool(parts) and proven == wanted

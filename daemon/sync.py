@@ -20,14 +20,13 @@ Not decided here: what a target is (targets/), and when a document is filed (spo
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from daemon import durable, lifecycle
+from daemon import durable, lifecycle, receipts
 from daemon.document import Delivery, DeliveryState, State, folder_of
 from daemon.errors import PermanentError, TransientError
 from daemon.lane import Lane
@@ -37,7 +36,7 @@ from daemon.spool import Spool
 from daemon.targets import OWN_COPY_DAMAGED, Sending, carry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -100,7 +99,7 @@ async def deliver(
         # A database made again from the files must know what anybody out there may hold.
         await spool(Spool.export_ledger)
     try:
-        receipts = await _carried(begun, target, folder, missing, in_doubt=in_doubt)
+        proven = await _carried(begun, target, folder, missing, in_doubt=in_doubt)
     except TransientError as exc:
         due_at = clock() + lifecycle.backoff(begun.attempts + 1, jitter)
         await spool(Spool.postpone, begun, due_at, exc.code, exc.args[0], clock())
@@ -108,9 +107,10 @@ async def deliver(
     except PermanentError as exc:
         await spool(_reject, begun, exc, clock())
         return Outcome(DeliveryState.REFUSED, exc.code)
-    proof = _proof(begun, receipts)
-    await asyncio.to_thread(durable.write, folder / f"receipt-{begun.target}.json", proof)
-    await spool(Spool.acknowledge, begun, receipts, clock())
+    path = receipts.path_in(folder, begun.target)
+    proof = receipts.text(begun, rows.receipts_json(proven))
+    await asyncio.to_thread(durable.write_eventually, path, proof)
+    await spool(Spool.acknowledge, begun, proven, clock())
     return Outcome(DeliveryState.DELIVERED)
 
 
@@ -161,17 +161,6 @@ def _missing(delivery: Delivery, folder: Path) -> str:
         if not there:
             return part.file
     return ""
-
-
-def _proof(delivery: Delivery, receipts: Sequence[Receipt]) -> bytes:
-    proof = {
-        "v": 1,
-        "document": delivery.document,
-        "target": delivery.target,
-        "role": delivery.role,
-        "receipts": rows.receipts_json(receipts),
-    }
-    return json.dumps(proof, indent=1, sort_keys=True).encode() + b"\n"
 
 
 # -- the stage ----------------------------------------------------------------------------

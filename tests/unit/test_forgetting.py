@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +27,6 @@ from tests.values import refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from daemon.document import Delivery
 
@@ -255,7 +256,7 @@ def test_without_an_answer_of_a_dms_and_of_an_archive_nothing_goes(
     run(tmp_path, work)
 
 
-@pytest.mark.parametrize("how", ["missing", "changed", "garbage", "other parts"])
+@pytest.mark.parametrize("how", ["changed", "garbage", "a folder", "other parts"])
 def test_i2_a_receipt_that_is_not_what_was_committed_keeps_the_document(
     tmp_path: Path, how: str
 ) -> None:
@@ -266,16 +267,17 @@ def test_i2_a_receipt_that_is_not_what_was_committed_keeps_the_document(
         path = folder_of(bench.documents, document.id) / "receipt-archive.json"
         told = json.loads(path.read_bytes())
         match how:
-            case "missing":
-                path.unlink()
             case "changed":
                 told["receipts"][0]["sha256"] = "0" * 64
-                path.write_text(json.dumps(told))
+                path.write_text(json.dumps(told) + "\n")
             case "garbage":
-                path.write_bytes(b"\xff{")
+                path.write_bytes(b"\xff{}\n")
+            case "a folder":
+                path.unlink()
+                path.mkdir()
             case "other parts":  # in both places alike, and yet no proof of every part
                 told["receipts"].pop()
-                path.write_text(json.dumps(told))
+                path.write_text(json.dumps(told) + "\n")
 
                 def shorten(spool: Spool) -> None:
                     statement = "UPDATE delivery SET receipts = ? WHERE target = 'archive'"
@@ -286,6 +288,40 @@ def test_i2_a_receipt_that_is_not_what_was_committed_keeps_the_document(
 
         assert await bench.kept(document)
         assert bench.raised() == {"proof-damaged": f"1: {document.id}/receipt-archive.json"}
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "cut off", "zeros", "whole"])
+def test_a_receipt_that_a_power_cut_took_is_durable_before_the_document_goes(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for its fsync when it is delivered; afterwards it is what stays."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        path = folder_of(bench.documents, document.id) / "receipt-archive.json"
+        before = path.read_bytes()
+        left = {"empty": b"", "cut off": before[:100], "zeros": bytes(len(before))}
+        if how == "missing":
+            path.unlink()
+        elif how in left:
+            path.write_bytes(left[how])
+        synced: list[str] = []
+        fsync = os.fsync
+
+        def seen(fd: int) -> None:
+            synced.append(Path(f"/proc/self/fd/{fd}").readlink().name.split(".json")[0].strip("."))
+            fsync(fd)
+
+        monkeypatch.setattr(os, "fsync", seen)
+        await bench.turn(days=8)
+
+        assert bench.raised() == {}
+        assert bench.names(document) == STAYS
+        assert path.read_bytes() == before
+        names = {"receipt-archive", "receipt-dms"}
+        assert [one for one in synced if one in names] == ["receipt-archive", "receipt-dms"]
 
     run(tmp_path, work)
 
@@ -437,7 +473,7 @@ def test_one_that_cannot_go_keeps_no_other_one(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         bench.batch = 1
         found = [await bench.filed() for _ in range(3)]
-        (folder_of(bench.documents, found[0].id) / "receipt-dms.json").unlink()
+        (folder_of(bench.documents, found[0].id) / "receipt-dms.json").write_text("{}\n")
         await bench.turn(days=8)
 
         assert await bench.kept(found[0])

@@ -108,7 +108,7 @@ ROWS = (
     # the stage that delivers
     "targets",
     "targets.folder",
-    "lane",
+    "receipts lane",
     "sync",
     # the stage that forgets
     "forgetting",
