@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.crash.one_thread import one_thread
 from tests.exported import DAY, FIRST, Here, run
 
 
 async def work(here: Here) -> None:
+    one_thread([here.archive])
     here.now = FIRST + 2 * DAY
     await here.turn()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from daemon.spool import Spool, open_spool
 from daemon.sync import deliver
 from daemon.targets.folder import FolderTarget
+from tests.crash.one_thread import one_thread
 from tests.frozen import TARGETS
 
 
@@ -28,6 +29,7 @@ async def main(state_dir: Path) -> None:
     await spool(Spool.started, "this boot", clock())
     for name, role in sorted(TARGETS.items()):
         target = FolderTarget(name, role, state_dir.parent / name)
+        one_thread([target])
         for delivery in await spool(Spool.due, name, clock(), 100):
             await deliver(spool, state_dir / "documents", delivery, target, clock)
     await spool(Spool.stopped, clock())

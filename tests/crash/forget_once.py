@@ -15,6 +15,7 @@ from daemon.forgetting import Forgetting
 from daemon.sections import Profile
 from daemon.spool import Spool, open_spool
 from daemon.targets.folder import FolderTarget
+from tests.crash.one_thread import one_thread
 from tests.frozen import TARGETS
 
 
@@ -32,11 +33,15 @@ async def main(state_dir: Path) -> None:
     """Forget everything, once."""
     spool = await open_spool(state_dir)
     await spool(Spool.started, "this boot", clock())
+    targets = {
+        name: FolderTarget(name, role, state_dir.parent / name) for name, role in TARGETS.items()
+    }
+    one_thread(targets.values())
     stage = Forgetting(
         {"post": Profile(procedure="test")},
         state_dir / "documents",
         spool,
-        {name: FolderTarget(name, role, state_dir.parent / name) for name, role in TARGETS.items()},
+        targets,
         Alarms(clock),
         clock,
         trusted,
