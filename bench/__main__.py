@@ -32,6 +32,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "intake": "bench.intake",
     "memory": "bench.memory",
     "token": "bench.token",
+    "spool": "bench.spool",
 }
 """Where the function `measure` of each group is."""
 

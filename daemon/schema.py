@@ -36,6 +36,10 @@ OPEN: Final = "state IN (" + ",".join(f"'{state}'" for state in OPEN_STATES) + "
 """SQLite uses a partial index only where a query repeats its condition word for word."""
 UNDERWAY: Final = "state IN ('pending','sending')"
 """Likewise, for deliveries that a target has not answered."""
+READY: Final = "state IN ('sealed','stamped') AND stamp != 'wanted'"
+PROFILED: Final = "state IN ('claimed','waiting','refused','sealed','stamped','held')"
+WAITING: Final = "state = 'waiting'"
+SUSPECT: Final = "tries > 0"
 REFUSED: Final = "state = 'refused'"
 COPY_WORK: Final = "copy IN ('due','leaving')"
 COPY_THERE: Final = "copy = 'there'"
@@ -47,8 +51,9 @@ AGING: Final = "state IN ('refused','filed','discarded','withdrawn') AND superse
 KEPT: Final = "sealed != '' AND state != 'forgotten'"
 UNLINKING: Final = "local = 'leaving'"
 BATCH: Final = "json_extract(described, '$.batch')"
-"""Likewise, for what is refused, its copies, what others stand for, batches, what waits for
-a time stamp, what time goes by for, what lies here sealed, and what is being removed here."""
+"""Likewise, for what goes on after its seal, what still needs its profile, what waits, in whose
+step the process has ended, what is refused, its copies, what others stand for, batches, what waits
+for a time stamp, what time goes by for, what lies here sealed, and what is being removed here."""
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -197,7 +202,11 @@ def _first(db: sqlite_utils.Database) -> None:
     for statement in (
         # What is open is found at once, however much is at rest.
         f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
-        f"CREATE INDEX document_unstamped ON document(id) WHERE {UNSTAMPED}",
+        f"CREATE INDEX document_ready ON document(state, id) WHERE {READY}",
+        f"CREATE INDEX document_profiled ON document(profile) WHERE {PROFILED}",
+        f"CREATE INDEX document_waiting ON document(code, profile, hotfolder, id) WHERE {WAITING}",
+        f"CREATE INDEX document_suspect ON document(state, tries, id) WHERE {SUSPECT}",
+        f"CREATE INDEX document_unstamped ON document(sealed_at, id) WHERE {UNSTAMPED}",
         f"CREATE INDEX document_aging ON document(profile, state, changed_at, id) WHERE {AGING}",
         f"CREATE INDEX document_kept ON document(id) WHERE {KEPT}",
         f"CREATE INDEX document_unlinking ON document(id) WHERE {UNLINKING}",
@@ -213,6 +222,7 @@ def _first(db: sqlite_utils.Database) -> None:
         f"CREATE INDEX document_sealed ON document(sealed_at, id) WHERE {SEALED}",
         f"CREATE INDEX document_batch ON document({BATCH}) WHERE {BATCH} IS NOT NULL",
         f"CREATE INDEX delivery_due ON delivery(target, state, due_at) WHERE {UNDERWAY}",
+        f"CREATE INDEX delivery_suspect ON delivery(target, tries) WHERE {SUSPECT}",
         "CREATE INDEX delivery_done ON delivery(target, changed_at) WHERE state = 'delivered'",
         "CREATE INDEX delivery_step ON delivery(step) WHERE step != ''",
         "CREATE INDEX ledger_document ON ledger(document, seq)",

@@ -35,6 +35,7 @@ class Copies(Writer):
         return self._select(
             f"{schema.COPY_WORK} AND hotfolder = ? AND id > ? ORDER BY id LIMIT ?",
             [hotfolder, after, limit],
+            index="document_copy",
         )
 
     def copies_over(

@@ -27,14 +27,7 @@ class Forgetting(Writer):
 
     def aging_profiles(self) -> list[str]:
         """Return the profiles of all documents that time goes by for."""
-        found = []
-        # From one profile to the next along the index: a million rows have a few profiles.
-        statement = f"SELECT min(profile) FROM document WHERE {schema.AGING} AND profile > ?"  # noqa: S608
-        (profile,) = self._db.execute(statement, [""]).fetchone()
-        while profile is not None:
-            found.append(profile)
-            (profile,) = self._db.execute(statement, [profile]).fetchone()
-        return found
+        return self._profiles(schema.AGING)
 
     def aged(
         self, profile: str, state: State, until: datetime, limit: int, after: Document | None = None

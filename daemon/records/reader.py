@@ -136,16 +136,29 @@ class Reader:
 
         Those that want a time stamp are not among them: see `Stamps.to_stamp`.
         """
-        return self._select(
-            f"{_being(state)} AND step = '' AND stamp != 'wanted' ORDER BY tries DESC, id LIMIT ?",
+        # A scan is not sealed yet: it has no stamp to wait for. The suspects are few.
+        claimed = state is State.CLAIMED
+        which, index = (
+            (_being(state), "document_open")
+            if claimed
+            else (f"{schema.READY} AND state = '{state.value}'", "document_ready")
+        )
+        suspects = self._select(
+            f"{schema.SUSPECT} AND {which} AND step = '' ORDER BY tries DESC, id LIMIT ?",
             [limit],
+            index="document_suspect",
+        )
+        return suspects + self._select(
+            f"{which} AND tries = 0 AND step = '' ORDER BY id LIMIT ?",
+            [limit - len(suspects)],
+            index=index,
         )
 
     def waiting(self, hotfolder: str) -> list[str]:
         """Return the ids of a hot folder's documents that wait to be described, the oldest first."""
         statement = (
-            f"SELECT id FROM document WHERE {_being(State.WAITING)} AND hotfolder = ?"  # noqa: S608
-            " AND code IN ('sidecar','describing') ORDER BY id"
+            f"SELECT id FROM document INDEXED BY document_waiting WHERE {schema.WAITING}"  # noqa: S608
+            " AND code IN ('sidecar','describing') AND hotfolder = ? ORDER BY id"
         )
         return [found for (found,) in self._db.execute(statement, [hotfolder])]
 
@@ -153,7 +166,7 @@ class Reader:
         """Return the ids of the documents that wait for *code*, the oldest first."""
         which = " AND hotfolder = ?" if hotfolder else ""
         statement = (
-            f"SELECT id FROM document WHERE {_being(State.WAITING)} AND code = ?{which} ORDER BY id"  # noqa: S608
+            f"SELECT id FROM document WHERE {schema.WAITING} AND code = ?{which} ORDER BY id"  # noqa: S608
         )
         values = [code, hotfolder] if hotfolder else [code]
         return [found for (found,) in self._db.execute(statement, values)]
@@ -161,14 +174,14 @@ class Reader:
     @together
     def waiting_count(self, code: str) -> int:
         """Return how many documents wait for *code*."""
-        statement = f"SELECT count(*) FROM document WHERE {_being(State.WAITING)} AND code = ?"  # noqa: S608
+        statement = f"SELECT count(*) FROM document WHERE {schema.WAITING} AND code = ?"  # noqa: S608
         return int(self._db.execute(statement, [code]).fetchone()[0])
 
     @together
     def waiting_profiles(self, code: str) -> dict[str, int]:
         """Return how many documents of each profile wait for *code*."""
         statement = (
-            f"SELECT profile, count(*) FROM document WHERE {_being(State.WAITING)}"  # noqa: S608
+            f"SELECT profile, count(*) FROM document WHERE {schema.WAITING}"  # noqa: S608
             " AND code = ? GROUP BY profile"
         )
         return dict(self._db.execute(statement, [code]).fetchall())
@@ -200,7 +213,7 @@ class Reader:
     def waiting_hotfolders(self) -> set[str]:
         """Return the hot folders of documents that wait to be described: they are still needed."""
         statement = (
-            f"SELECT DISTINCT hotfolder FROM document WHERE {_being(State.WAITING)}"  # noqa: S608
+            f"SELECT DISTINCT hotfolder FROM document WHERE {schema.WAITING}"  # noqa: S608
             " AND code IN ('sidecar','describing')"
         )
         return {found for (found,) in self._db.execute(statement)}
@@ -250,13 +263,31 @@ class Reader:
 
         Only those that nobody has in a step, of documents that may be sent (`SENDABLE`).
         """
-        return self._select_deliveries(
-            "rowid IN (SELECT rowid FROM delivery WHERE target = ?"  # noqa: S608
-            # Later than any pause is long: written by a clock that was set back since.
-            f" AND {schema.UNDERWAY} AND (due_at <= ? OR due_at > ?) AND {SENDABLE}"
-            " ORDER BY tries DESC, document LIMIT ?) ORDER BY tries DESC, document",
+        suspects = self._select_deliveries(
+            f"target = ? AND {schema.SUSPECT} AND {schema.UNDERWAY} AND (due_at <= ? OR due_at > ?)"
+            f" AND {SENDABLE} ORDER BY tries DESC, document LIMIT ?",
             [target, utc_text(now), utc_text(now + lifecycle.LONGEST_BACKOFF), limit],
+            index="delivery_suspect",
         )
+        # One state and one side at a time, so that the index is followed for as long as it is due
+        # and no further.
+        calm = [
+            delivery
+            for state in ("pending", "sending")
+            for side, until in (
+                ("due_at <= ?", now),
+                # Later than any pause is long: written by a clock that was set back since.
+                ("due_at > ?", now + lifecycle.LONGEST_BACKOFF),
+            )
+            for delivery in self._select_deliveries(
+                f"target = ? AND {schema.UNDERWAY} AND state = '{state}' AND tries = 0 AND {side}"
+                f" AND {SENDABLE} ORDER BY due_at LIMIT ?",
+                [target, utc_text(until), limit],
+                index="delivery_due",
+            )
+        ]
+        calm.sort(key=lambda delivery: delivery.document)
+        return [*suspects, *calm][:limit]
 
     @together
     def next_due(self, target: str) -> datetime | None:
@@ -303,13 +334,15 @@ class Reader:
 
     def open_profiles(self) -> set[str]:
         """Return the profiles that documents before their manifest name: they are still needed."""
-        return {
-            profile
-            for (profile,) in self._db.execute(
-                "SELECT DISTINCT profile FROM document WHERE state IN"
-                " ('claimed','waiting','refused','sealed','stamped','held')"
-            )
-        }
+        return set(self._profiles(schema.PROFILED))
+
+    def _profiles(self, condition: str) -> list[str]:
+        """Return the profiles of all documents of one partial index, one step of it for each."""
+        statement = f"SELECT min(profile) FROM document WHERE {condition} AND profile > ?"  # noqa: S608
+        found: list[str] = []
+        while name := self._db.execute(statement, [found[-1] if found else ""]).fetchone()[0]:
+            found.append(name)
+        return found
 
     @together
     def unsealed_bytes(self) -> int:
@@ -415,12 +448,17 @@ class Reader:
         """Return the random id of this box."""
         return self.meta("box_id")
 
-    def _select(self, where: str, values: Iterable[Any]) -> list[Document]:
-        statement = f"SELECT {rows.DOCUMENT} FROM document WHERE {where}"  # noqa: S608
+    def _select(self, where: str, values: Iterable[Any], *, index: str = "") -> list[Document]:
+        """*index* has to be used: SQLite, which knows no numbers of rows, may guess another."""
+        by = f" INDEXED BY {index}" if index else ""
+        statement = f"SELECT {rows.DOCUMENT} FROM document{by} WHERE {where}"  # noqa: S608
         return [rows.document(row) for row in self._db.execute(statement, list(values))]
 
-    def _select_deliveries(self, where: str, values: Iterable[Any]) -> list[Delivery]:
-        statement = f"SELECT {rows.DELIVERY} FROM delivery WHERE {where}"  # noqa: S608
+    def _select_deliveries(
+        self, where: str, values: Iterable[Any], *, index: str = ""
+    ) -> list[Delivery]:
+        by = f" INDEXED BY {index}" if index else ""
+        statement = f"SELECT {rows.DELIVERY} FROM delivery{by} WHERE {where}"  # noqa: S608
         return [rows.delivery(row) for row in self._db.execute(statement, list(values))]
 
     def meta(self, key: str) -> str:

@@ -33,8 +33,16 @@ class Stamps(Writer):
     @together
     def to_stamp(self, limit: int) -> list[Document]:
         """Return the next documents that want a time stamp: suspects first, then the oldest."""
-        return self._select(
-            f"{schema.UNSTAMPED} AND step = '' ORDER BY tries DESC, id LIMIT ?", [limit]
+        which = f"{schema.UNSTAMPED} AND step = ''"
+        suspects = self._select(
+            f"{schema.SUSPECT} AND {which} ORDER BY tries DESC, id LIMIT ?",
+            [limit],
+            index="document_suspect",
+        )
+        return suspects + self._select(
+            f"{which} AND tries = 0 ORDER BY sealed_at, id LIMIT ?",
+            [limit - len(suspects)],
+            index="document_unstamped",
         )
 
     @together
@@ -42,8 +50,9 @@ class Stamps(Writer):
         """Return documents of *profile* that have wanted a time stamp since before that time."""
         return self._select(
             f"{schema.UNSTAMPED} AND step = '' AND profile = ? AND sealed_at < ?"
-            " ORDER BY id LIMIT ?",
+            " ORDER BY sealed_at, id LIMIT ?",
             [profile, utc_text(before), limit],
+            index="document_unstamped",
         )
 
     def stamp(

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon import schema
-from daemon.document import Digest
 from daemon.errors import CorruptionError
-from daemon.records.copies import Copies
 from daemon.records.journal import compare
-from daemon.records.reader import Reader
 from daemon.spool import Spool, connect
 from tests.agreement import check
 from tests.released import restore
-from tests.values import NOW, places
+from tests.values import places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,63 +193,6 @@ def test_a_kill_between_the_copy_and_the_commit_begins_again(tmp_path: Path) -> 
         schema.migrate(db, tmp_path / "spool.db", MORE)
 
     assert shape(tmp_path / "spool.db.version-1")["version"] == 1
-
-
-SMALL = ("document_step", "document_copy", "delivery_step", "tally", "meta")
-"""What may be read from end to end: it holds what is in work, and counts."""
-
-
-def test_no_question_reads_a_whole_table(db: sqlite3.Connection) -> None:
-    """A million documents at rest must cost the next one nothing: each question has its index."""
-    schema.migrate(db)
-    db.row_factory = sqlite3.Row
-    reader = Reader(db)
-    asked: list[str] = []
-    db.set_trace_callback(asked.append)
-    for state in schema.OPEN_STATES:
-        reader.in_state(state, 5)
-        reader.oldest(state)
-        reader.newest(5, state=state)
-    reader.newest(5, before="f")
-    reader.newest_of("post", 5)
-    copies = Copies(db, "box")
-    copies.copies_due("post", 5)
-    copies.copies_over("post", NOW, 5)
-    copies.copies_elsewhere(["post"])
-    copies.abandon_copies(["post"], NOW)
-    copies.refused_with("post", Digest.of(b""))
-    copies.refused_ids("post", 5)
-    copies.refused_ending("post", "0123abcd", 5)
-    reader.superseded("a")
-    reader.due("dms", NOW, 5)
-    reader.next_due("dms")
-    reader.deliveries("a")
-    reader.open_targets()
-    reader.unsealed_bytes()
-    reader.head()
-    reader.counts()
-    reader.last_success("dms")
-    reader.receipts("a")
-    reader.lines("a")
-    reader.remembered("a")
-    db.set_trace_callback(None)
-
-    slow = [
-        (step["detail"], statement)
-        for statement in asked
-        for step in db.execute(f"EXPLAIN QUERY PLAN {statement}")
-        if step["detail"].startswith(("SCAN ", "SEARCH "))
-        and not any(name in step["detail"] for name in SMALL)
-        and (step["detail"].startswith("SCAN ") or " USING " not in step["detail"])
-    ]
-
-    assert len(asked) > 20
-    assert [found for found in slow if not _stops_at_the_first_row(*found)] == []
-
-
-def _stops_at_the_first_row(detail: str, statement: str) -> bool:
-    """Return whether a scan goes along an order and ends by its LIMIT, with nothing to skip."""
-    return detail == "SCAN ledger" and "WHERE" not in statement and "LIMIT 1" in statement
 
 
 def test_the_last_success_is_found_by_its_index(db: sqlite3.Connection) -> None:
