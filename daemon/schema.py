@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 import sqlite_utils
 
 from daemon import durable
-from daemon.document import State
 from daemon.errors import CorruptionError
 
 if TYPE_CHECKING:
@@ -23,19 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-OPEN_STATES: Final = (
-    State.CLAIMED,
-    State.WAITING,
-    State.REFUSED,
-    State.SEALED,
-    State.STAMPED,
-    State.FROZEN,
-    State.HELD,
-)
-OPEN: Final = "state IN (" + ",".join(f"'{state}'" for state in OPEN_STATES) + ")"
-"""SQLite uses a partial index only where a query repeats its condition word for word."""
 UNDERWAY: Final = "state IN ('pending','sending')"
-"""Likewise, for deliveries that a target has not answered."""
+"""Deliveries that a target has not answered. SQLite uses a partial index only where a query repeats
+its condition word for word."""
 READY: Final = "state IN ('sealed','stamped') AND stamp != 'wanted'"
 PROFILED: Final = "state IN ('claimed','waiting','refused','sealed','stamped','held')"
 WAITING: Final = "state = 'waiting'"
@@ -200,8 +189,7 @@ def _first(db: sqlite_utils.Database) -> None:
     # Counts are kept in the transactions that change them: a million rows are never counted.
     db.table("tally").create({"kind": str, "state": str, "n": int}, pk=("kind", "state"))
     for statement in (
-        # What is open is found at once, however much is at rest.
-        f"CREATE INDEX document_open ON document(state, id) WHERE {OPEN}",
+        "CREATE INDEX document_state ON document(state, id)",
         f"CREATE INDEX document_ready ON document(state, id) WHERE {READY}",
         f"CREATE INDEX document_profiled ON document(profile) WHERE {PROFILED}",
         f"CREATE INDEX document_waiting ON document(code, profile, hotfolder, id) WHERE {WAITING}",

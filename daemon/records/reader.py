@@ -139,7 +139,7 @@ class Reader:
         # A scan is not sealed yet: it has no stamp to wait for. The suspects are few.
         claimed = state is State.CLAIMED
         which, index = (
-            (_being(state), "document_open")
+            (f"state = '{state.value}'", "document_state")
             if claimed
             else (f"{schema.READY} AND state = '{state.value}'", "document_ready")
         )
@@ -373,7 +373,7 @@ class Reader:
 
     def oldest(self, state: State) -> Document | None:
         """Return the oldest document in *state*."""
-        found = self._select(f"{_being(state)} ORDER BY id LIMIT 1", [])
+        found = self._select("state = ? ORDER BY id LIMIT 1", [state])
         return found[0] if found else None
 
     def unstamped(self) -> int:
@@ -388,8 +388,11 @@ class Reader:
 
     def newest(self, limit: int, before: str = "", state: State | None = None) -> list[Document]:
         """Return the newest documents, those before the id *before* and in *state* if given."""
-        which = "" if state is None else f"{_being(state)} AND "
-        return self._select(f"{which}id < ? ORDER BY id DESC LIMIT ?", [before or "~", limit])
+        newest = "id < ? ORDER BY id DESC LIMIT ?"
+        if state is None:
+            return self._select(newest, [before or "~", limit])
+        values = [state, before or "~", limit]
+        return self._select(f"state = ? AND {newest}", values, index="document_state")
 
     def newest_of(self, hotfolder: str, limit: int) -> list[Document]:
         """Return the newest documents of a hot folder."""
@@ -465,12 +468,6 @@ class Reader:
         """Return a fact about the box, or "" if it is not known."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
         return row[0] if row else ""
-
-
-def _being(state: State) -> str:
-    """Return the condition that a document is in *state*, so that an index can be used."""
-    condition = f"state = '{state.value}'"
-    return f"{schema.OPEN} AND {condition}" if state in schema.OPEN_STATES else condition
 
 
 def open_reader(path: Path) -> Reader:
