@@ -25,7 +25,7 @@ help:
 	@echo "                 COUNT=n SEED=n; then kills and disk errors at every call that changes the disk;"
 	@echo "                 POINTS=n; hours"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
-	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
+	@echo "make docs        writes docs/codes.md and docs/states.md from the tables in daemon/"
 
 .venv/bin/python:
 	sh contrib/setup.sh python3 python3-venv
