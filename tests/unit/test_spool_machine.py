@@ -199,6 +199,17 @@ class Machine(RuleBasedStateMachine):
             self.spool.begin(document, "seal", self.now)
             self.model.documents[document.id].step = True
 
+    @rule()
+    def killed_twice_in_a_step(self) -> None:
+        document = self.claimed()
+        for _ in range(2):
+            self.spool.begin(document, "seal", self.now)
+            self.model.documents[document.id].step = True
+            self.spool.close()
+            self.spool = Spool(self.state)
+            self.begin_again()
+        assert self.spool.document(document.id).state is State.REFUSED
+
     @rule(data=st.data(), how=st.sampled_from(["give back", "crash", "refuse"]))
     def end_a_step(self, data: st.DataObject, how: str) -> None:
         if document := self.some(data, State.CLAIMED, State.SEALED, step=True):
@@ -238,6 +249,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def stamp(self, data: st.DataObject) -> None:
+        if not self.spool.to_stamp(1):
+            document = sealed(self.spool, self.claimed(), self.now, stamp="wanted")
+            self.model.seal(document, step=False)
         if found := self.spool.to_stamp(50):
             document = data.draw(st.sampled_from(found))
             one = part("sealed", "sealed.pdf", f"stamped {document.id}")
@@ -333,6 +347,9 @@ class Machine(RuleBasedStateMachine):
             life.step = False
 
     @rule()
+    def filed(self) -> None:
+        self.file_one()
+
     def file_one(self) -> None:
         document = frozen(self.spool, self.claimed(), self.now)
         self.model.seal(document, step=False)
@@ -346,11 +363,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), name=st.sampled_from(["dms", "archive"]))
     def miss(self, data: st.DataObject, name: str) -> None:
+        self.file_one()
         if document := self.some(data, State.FILED):
             delivery = self.spool.delivery(document.id, name)
             if delivery.state is DeliveryState.DELIVERED:
                 assert self.spool.miss(delivery, "gone-from-target", "", self.now)
                 self.model.deliveries[document.id, name].go(DeliveryState.GONE)
+                document = self.spool.document(document.id)
+                deliveries = self.spool.deliveries(document.id)
+                assert not self.spool.forget(document, deliveries, [], self.now)
 
     @rule(data=st.data(), unlinked=st.booleans())
     def forget(self, data: st.DataObject, *, unlinked: bool) -> None:
@@ -397,6 +418,11 @@ class Machine(RuleBasedStateMachine):
             claim = partial(self.spool.claim, came, self.now)
             calls.append(
                 (claim, partial(self.model.documents.setdefault, came.id, Life("claimed")))
+            )
+            self.number += 1
+            stranger = Kin(supersedes=(came.id,), how="digest")  # not refused: known late
+            calls.append(
+                (partial(self.spool.claim, arrival(self.number), self.now, stranger), None)
             )
             if data.draw(st.booleans()):  # its row is there already: what it wrote goes again
                 calls.append((claim, None))
