@@ -23,9 +23,9 @@ help:
 	@echo "make test        all tests; they install what they need"
 	@echo "make torture     20,000 damaged files, each sealed rightly or refused, and as many power cuts;"
 	@echo "                 COUNT=n SEED=n; then kills and disk errors at every call that changes the disk;"
-	@echo "                 POINTS=n; hours"
+	@echo "                 POINTS=n; and WALKS=n walks through the spool's methods; hours"
 	@echo "make bench       the figures, into bench/RESULTS.md; ONLY=name runs one"
-	@echo "make docs        writes docs/codes.md from the table in daemon/codes.toml"
+	@echo "make docs        writes docs/codes.md and docs/states.md from the tables in daemon/"
 
 .venv/bin/python:
 	sh contrib/setup.sh python3 python3-venv
@@ -66,11 +66,13 @@ test: .venv/dev.stamp
 # What violates something is kept in build/torture; SCANSEAL_SAMPLES names a folder of your own.
 # POINTS=0 is all of them: each is tried in a service of its own.
 COUNT ?= 20000
+WALKS ?= 2000
 POINTS ?= 0
 SEED ?= 1
 
 torture: .venv/dev.stamp
 	sh contrib/setup.sh $(TORTURE_PACKAGES)
+	$(BIN)/python -m tests.unit.test_spool_machine --seed $(SEED) --count $(WALKS)
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT)
 	$(BIN)/python -m tests.power --seed $(SEED) --count $(COUNT)
 	$(BIN)/python -m tests.crash.anywhere --seed $(SEED) --count $(POINTS)

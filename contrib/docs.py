@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.codes import markdown
+from contrib import states
+from daemon import codes
 
 
 def main() -> None:
-    """Write docs/codes.md."""
-    page = Path(__file__).resolve().parents[1] / "docs" / "codes.md"
-    page.write_text(markdown(), encoding="utf-8")
+    """Write docs/codes.md and docs/states.md."""
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    (docs / "codes.md").write_text(codes.markdown(), encoding="utf-8")
+    (docs / "states.md").write_text(states.markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def part(role: str, file: str, document_id: str = "") -> Part:
 
 
 def sealed(
-    spool: Spool, document: Document, now: datetime = NOW, certificate: str = ""
+    spool: Spool, document: Document, now: datetime = NOW, certificate: str = "", stamp: str = ""
 ) -> Document:
-    """Take a claimed document to SEALED, as the sealer does."""
+    """Take a claimed document to SEALED, as the sealer does; `stamp` as its facts say it."""
     head = spool.begin(document, "seal", now)
     facts: dict[str, Any] = {
         "kind": document.kind,
@@ -80,6 +80,7 @@ def sealed(
         "findings": [],
         "ledger_hash": head.hash,
         "certificate_sha256": certificate,
+        **({"stamp": stamp} if stamp else {}),
     }
     return spool.seal(
         document,

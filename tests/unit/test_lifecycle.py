@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon import lifecycle
 from daemon.document import (
@@ -22,7 +23,8 @@ from daemon.document import (
 from daemon.lifecycle import IllegalStep, advance, advance_delivery, advance_paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from enum import StrEnum
 
 DOCUMENT = """
     claimed    wait         waiting
@@ -288,3 +290,140 @@ def test_backoff_reaches_its_ceiling() -> None:
 
     assert ceilings == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
     assert lifecycle.backoff(3, 0.0) == timedelta(seconds=4)
+
+
+@pytest.mark.parametrize(
+    ("table_", "first", "at_rest"),
+    [
+        (lifecycle.DOCUMENT, State.CLAIMED, {State.FORGOTTEN}),
+        (
+            lifecycle.DELIVERY,
+            DeliveryState.PENDING,
+            {DeliveryState.DELIVERED, DeliveryState.WAIVED},
+        ),
+        (
+            lifecycle.PAPER,
+            PaperState.KEPT,
+            {PaperState.LEFT, PaperState.PASSED, PaperState.DESTROYED},
+        ),
+    ],
+    ids=["document", "delivery", "paper"],
+)
+def test_every_state_is_reached_and_from_each_there_is_a_way_to_rest(
+    table_: Mapping[StrEnum, Mapping[StrEnum, StrEnum]], first: StrEnum, at_rest: set[StrEnum]
+) -> None:
+    """The whole of each graph, not a walk in it."""
+
+    def reached(state: StrEnum) -> set[StrEnum]:
+        found, new = {state}, [state]
+        while new:
+            following = set(table_[new.pop()].values()) - found
+            found |= following
+            new += following
+        return found
+
+    assert set(table_) == set(type(first)) == reached(first)
+    assert all(reached(state) & at_rest for state in table_)
+
+
+class Lives(RuleBasedStateMachine):
+    """A document and its deliveries: any event at any time, by the rules alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State.CLAIMED
+        self.came_from: State | None = None
+        self.deliveries: list[tuple[Role, DeliveryState]] = []
+        self.seals = 0
+        self.left = False
+        """Whether a byte of it may have left."""
+        self.proven: list[bool] = []
+        """Of each delivery: its last word was a proof."""
+
+    @rule(data=st.data(), more=st.lists(st.sampled_from(Role), max_size=2))
+    def document(self, data: st.DataObject, more: list[Role]) -> None:
+        event = data.draw(st.sampled_from([*lifecycle.DOCUMENT[self.state]] * 5 + [*Event]))
+        self.step(event, more)
+
+    @precondition(lambda self: self.state is State.CLAIMED)
+    @rule(more=st.lists(st.sampled_from(Role), max_size=2))
+    def seal_and_freeze(self, more: list[Role]) -> None:
+        self.step(Event.SEAL, more)
+        self.step(Event.FREEZE, more)
+
+    @precondition(lambda self: self.state is State.FROZEN)
+    @rule()
+    def prove_what_is_open(self) -> None:
+        for number, (_, state) in enumerate(self.deliveries):
+            if state is DeliveryState.PENDING:
+                self.move(number, DeliveryEvent.SEND)
+                self.move(number, DeliveryEvent.ACKNOWLEDGE)
+        self.step(Event.FILE, [])
+
+    def step(self, event: Event, more: list[Role]) -> None:
+        if event is Event.WITHDRAW and not lifecycle.may_withdraw(s for _, s in self.deliveries):
+            return
+        if event is Event.FILE and not lifecycle.is_filed(self.deliveries):
+            return
+        if event is Event.FORGET and not lifecycle.may_forget(self.state, self.deliveries):
+            return
+        try:
+            after = advance(self.state, event, self.came_from)
+        except IllegalStep:
+            assert table(DOCUMENT).get((self.state, event)) is None
+            return
+        if event is Event.WITHDRAW:
+            assert not self.left
+        if event is Event.FREEZE:
+            assert not self.deliveries
+            roles = [Role.DMS, Role.ARCHIVE, *more]
+            self.deliveries = [(role, DeliveryState.PENDING) for role in roles]
+            self.proven = [False] * len(roles)
+        if event is Event.FORGET and self.state is State.FILED:
+            assert self.both_proven()
+        if after is State.HELD:
+            self.came_from = self.state
+        self.seals += event is Event.SEAL
+        self.state = after
+
+    @rule(data=st.data())
+    def delivery(self, data: st.DataObject) -> None:
+        if self.state not in {State.FROZEN, State.FILED}:
+            return
+        number = data.draw(st.integers(0, len(self.deliveries) - 1))
+        known = [*lifecycle.DELIVERY[self.deliveries[number][1]]]
+        self.move(number, data.draw(st.sampled_from(known * 5 + [*DeliveryEvent])))
+
+    def move(self, number: int, event: DeliveryEvent) -> None:
+        role, state = self.deliveries[number]
+        try:
+            after = advance_delivery(state, event)
+        except IllegalStep:
+            assert table(DELIVERY).get((state, event)) is None
+            return
+        self.deliveries[number] = (role, after)
+        self.proven[number] = event is DeliveryEvent.ACKNOWLEDGE
+        self.left |= after is DeliveryState.SENDING
+
+    def both_proven(self) -> bool:
+        found = zip(self.deliveries, self.proven, strict=True)
+        return {role for (role, _), proven in found if proven} == set(Role)
+
+    @invariant()
+    def holds(self) -> None:
+        assert self.seals <= 1
+        assert (self.seals == 1) or not self.deliveries
+        if self.state in SEALED | {State.STAMPED, State.WITHDRAWN}:
+            assert self.seals == 1
+        if self.state is State.WITHDRAWN:
+            assert not self.left
+        for (_, state), proven in zip(self.deliveries, self.proven, strict=True):
+            assert proven is (state is DeliveryState.DELIVERED)
+
+
+def test_lives_side_by_side() -> None:
+    """A document with its deliveries, by the rules alone: nothing unproven is filed or forgotten."""
+    Lives.TestCase.settings = settings(
+        max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, database=None
+    )
+    Lives.TestCase("runTest").runTest()
