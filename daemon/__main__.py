@@ -539,14 +539,15 @@ def _decommission(options: argparse.Namespace) -> int:
     from daemon import decommission  # noqa: PLC0415
     from daemon.book import Book  # noqa: PLC0415
     from daemon.hsm import Hsm, hsm_worker  # noqa: PLC0415
-    from daemon.lock import alone  # noqa: PLC0415
+    from daemon.lock import MARKER, alone  # noqa: PLC0415
     from daemon.service import hsm_settings, now  # noqa: PLC0415
     from daemon.spool import open_spool  # noqa: PLC0415
 
     loaded = config.load(options.config)
     os.umask(0o077)
     label, person = options.destroy_key, f"uid {os.getuid()}"
-    if not (loaded.state_dir / "ledger").is_dir():
+    marker = loaded.state_dir / MARKER  # goes after the ledger
+    if not marker.exists() and not (loaded.state_dir / "ledger").is_dir():
         raise PersonNeeded("decommission-nothing", str(loaded.state_dir))
 
     async def leave() -> Head:
@@ -571,8 +572,8 @@ def _decommission(options: argparse.Namespace) -> int:
 
     if label and not sys.stdin.isatty():
         raise PersonNeeded("no-terminal", f"--destroy-key {label}")
-    with alone(loaded.state_dir):
-        if not (loaded.state_dir / decommission.MARKER).exists():
+    with alone(loaded.state_dir, wiping=True):
+        if not marker.exists():
             head = asyncio.run(leave())
             print(_word(loaded, "ledger_exported", n=str(head.seq), hash=head.hash))
             if label:

@@ -24,6 +24,7 @@ from daemon.errors import CorruptionError, PersonNeeded
 from daemon.forgetting import LOCAL
 from daemon.intake import NotNow
 from daemon.intake.survey import Survey
+from daemon.lock import MARKER
 from daemon.pin import Pin
 from daemon.records import journal
 from daemon.spool import Spool
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from daemon.pin import LoginBook
     from daemon.spool import SpoolThread
 
-MARKER: Final = "decommissioned"
 LAST: Final = ("ledger", MARKER, "lock")
 """What goes last, in this order."""
 FILES: Final = "files-waiting"
