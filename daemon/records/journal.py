@@ -209,6 +209,16 @@ def entries(folder: Path) -> Iterator[tuple[str, tuple[bytes, str] | None]]:
                 yield text, details.pop(seq, None)
 
 
+def drop_behind(folder: Path, head: ledger.Head) -> None:
+    """Take out of the files every personal detail of a line after *head*; may be repeated."""
+    for path in files(folder, PERSONAL):
+        with path.open("rb") as file:
+            entries = list(_texts(file, path.name, torn=True))
+        kept = [entry for entry in entries if json.loads(entry)["seq"] <= head.seq]
+        if kept != entries:
+            durable.write(path, "".join(entry + "\n" for entry in kept).encode())
+
+
 def verify_personal(folder: Path) -> None:
     """Compare each personal detail that was not erased with the hash in its line."""
     for path in files(folder, PERSONAL):
