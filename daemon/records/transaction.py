@@ -132,6 +132,16 @@ class Group:
                 self.lost = exc
             raise
 
+    def ended(self, error: BaseException | None) -> bool:
+        """Return whether what a call came to, *error*, has ended the transaction.
+
+        Also between two steps: SQLite rolls back by itself when a read fails, and a savepoint
+        without a transaction around it would be a commit of its own.
+        """
+        if self.lost is None and self._begun and not self._db.in_transaction:
+            self.lost = error or RuntimeError("a call has ended the transaction of all")
+        return self.lost is not None
+
     def commit(self) -> None:
         """Make all of them durable, or none."""
         if self.lost is not None:
