@@ -103,9 +103,9 @@ class Forgetting:
         """Look at everything whose time is over, once."""
         raised: dict[tuple[str, str], str] = {}
         stuck = await self._unlink_all()
+        now = self._clock()  # first: a jump that comes after the question is none of this pass
         if not await self._clock_problem():
             self._silent, self._damaged = {}, []
-            now = self._clock()
             for name in await self._spool(Spool.aging_profiles):
                 raised |= await self._age(name, now)
             raised |= {(NOT_ASKED, target): why for target, why in self._silent.items()}

@@ -435,6 +435,28 @@ def test_while_the_clock_is_not_trusted_nobodys_time_is_over(tmp_path: Path) -> 
     run(tmp_path, work)
 
 
+def test_i2_a_jump_right_after_the_clock_was_asked_about_ends_no_time(tmp_path: Path) -> None:
+    """What is judged by is the time that was asked about."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+
+        async def trusted() -> str:
+            bench.now += timedelta(days=3650)
+            return ""
+
+        stage = Forgetting(
+            bench.profiles,
+            bench.documents,
+            *(bench.spool, bench.targets, bench.alarms, lambda: bench.now, trusted),
+        )
+        await stage.turn()
+
+        assert await bench.kept(document)
+
+    run(tmp_path, work)
+
+
 def test_a_profile_that_is_not_configured_keeps_its_documents(tmp_path: Path) -> None:
     """Nobody says for how long: that is told, and not guessed."""
 
