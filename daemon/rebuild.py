@@ -28,6 +28,7 @@ from daemon.document import DeliveryEvent, State, folder_of
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records import moves
 from daemon.records.journal import box_id, drop_behind, entries
+from daemon.records.reader import AWAITED
 from daemon.records.replay import Replay
 from daemon.records.transaction import transaction
 from daemon.spool import connect
@@ -145,7 +146,9 @@ def _make_safe(
     """Take nothing for unsent that may have been sent; say in the ledger what was done."""
     pending = [
         (row["document"], row["target"])
-        for row in db.execute("SELECT document, target FROM delivery WHERE state = 'pending'")
+        for row in db.execute(
+            f"SELECT document, target FROM delivery WHERE state = 'pending' AND {AWAITED}"  # noqa: S608
+        )
     ]
     unsent = [
         (row["day"], archive)

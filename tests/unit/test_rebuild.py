@@ -25,9 +25,10 @@ from daemon.document import (
 )
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.rebuild import rebuild
-from daemon.records import replay
+from daemon.records import moves, replay
 from daemon.records.journal import compare, files, verify_files
 from daemon.spool import Spool
+from tests.agreement import check
 from tests.rebuilt import again, throw_away
 from tests.values import (
     LATER,
@@ -343,3 +344,19 @@ def _strings(tree: ast.AST) -> set[str]:
         for one in ast.walk(tree)
         if isinstance(one, ast.Constant) and isinstance(one.value, str)
     }
+
+
+def test_what_was_withdrawn_is_in_no_doubt(spool: Spool, state: Path) -> None:
+    """Nothing of it had begun when that was committed, and nothing of it begins."""
+    document = spool.set_aside(frozen(spool, claimed(spool, 1), NOW), "x", "x", NOW)
+    with spool._step(NOW) as step:
+        moves.move_document(step, document, Event.WITHDRAW, {})
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+
+    assert rebuild(state, [], lambda _: None).in_doubt == 0
+
+    with closing(Spool(state)) as made:
+        assert {one.state for one in made.deliveries(document.id)} == {DeliveryState.PENDING}
+        check(made)
