@@ -299,7 +299,9 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
         elif event == "clock-jumped":
             self.clock_jumped(detail["seconds"], Reading("", 0.0), at)
         elif event == "clock-accepted":
-            self.clock_accepted(detail["by"], "", Reading("", 0.0), at)
+            self.clock_accepted(
+                detail["by"], "", Reading("", 0.0), at, seconds=detail.get("seconds", 0)
+            )
         elif event == "day-end":
             with self._step(at) as step:
                 step.set_meta(DAY_ENDED, step.at[:10])

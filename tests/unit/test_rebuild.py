@@ -150,6 +150,7 @@ def test_a_clock_that_jumped_and_days_that_ended(spool: Spool, state: Path) -> N
     """The gate stays closed; what was accepted stays accepted; the box stays who it is."""
     spool.clock_jumped(7200, Reading("boot", 1.5), NOW)
     spool.clock_accepted("person", "uid 0", Reading("boot", 1.5), LATER)
+    spool.clock_accepted("ntp", "", Reading("boot", 1.5), LATER, seconds=86_400)
     spool.export_ledger()
     spool.end_day(NOW + timedelta(days=1))
     spool.clock_jumped(7200, Reading("boot", 1.5), NOW + timedelta(days=1))
