@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -361,3 +364,56 @@ def test_what_was_withdrawn_is_in_no_doubt(spool: Spool, state: Path) -> None:
     with closing(Spool(state)) as made:
         assert {one.state for one in made.deliveries(document.id)} == {DeliveryState.PENDING}
         check(made)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from daemon import durable, rebuild
+from daemon.records import journal
+point, state = sys.argv[1], Path(sys.argv[2])
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if point == "between lines":
+    rebuild.GROUP = 3
+    rebuild.rebuild(state, [], end)
+elif point == "rename":
+    Path.rename = end
+elif point == "after the rename":
+    durable.sync_folder = end
+else:
+    setattr(rebuild, point, end)
+rebuild.rebuild(state, [], print)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["between lines", "_make_safe", "_compared", "drop_behind", "rename", "after the rename"],
+)
+def test_i5_killed_anywhere_it_is_begun_anew(spool: Spool, state: Path, point: str) -> None:
+    """Until the last moment there is no database, and no service begins an empty one."""
+    for number in range(4):
+        frozen(spool, claimed(spool, number), NOW)
+    spool.export_ledger()
+    head = spool.head()
+    spool.close()
+    throw_away(state)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, point, state], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    if point == "after the rename":
+        with closing(Spool(state)) as made:
+            check(made)
+            assert made.head().seq > head.seq
+        return
+    with pytest.raises(CorruptionError) as caught:
+        Spool(state, new=True)
+    assert caught.value.code == "database-missing"
+    assert rebuild(state, [], lambda _: None).lines == head.seq
+    assert not list(state.glob("spool.db.rebuilding*"))
+    with closing(Spool(state)) as made:
+        check(made)
+        made.export_ledger()
+    assert compare(state).seq > head.seq
