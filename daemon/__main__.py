@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import re
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return WRONG
+    except (OSError, sqlite3.Error) as exc:
+        if not _is_refusal(exc):
+            raise
+        _explain(PersonNeeded("disk-refuses", str(exc)), options)
+        return WRONG
+
+
+def _is_refusal(exc: OSError | sqlite3.Error) -> bool:
+    """Return whether a disk takes nothing now: there is nothing wrong with us."""
+    if isinstance(exc, sqlite3.Error):
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
+    return exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def _parser() -> argparse.ArgumentParser:

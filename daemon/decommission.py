@@ -127,7 +127,10 @@ async def take_out(
 async def exported(config: Config, spool: SpoolThread, folder: Path) -> Head:
     """Export, and compare the end with the database's."""
     await spool(Spool.export_ledger)
-    head = export(config.state_dir / "ledger", folder)
+    try:
+        head = export(config.state_dir / "ledger", folder)
+    except OSError as exc:
+        raise PersonNeeded("export-unusable", f"{folder}: {exc.strerror}") from exc
     if head != await spool(Spool.head):
         raise CorruptionError("ledger-damaged", f"{folder} is not what the database says")
     return head
