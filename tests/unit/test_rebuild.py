@@ -417,3 +417,34 @@ def test_i5_killed_anywhere_it_is_begun_anew(spool: Spool, state: Path, point: s
         check(made)
         made.export_ledger()
     assert compare(state).seq > head.seq
+
+
+def test_what_was_forgotten_missed_or_found_bad_is_as_it_was(spool: Spool, state: Path) -> None:
+    """The ends of a life: nothing comes back that is gone, and nothing is proven that was missed."""
+
+    def filed(number: int) -> str:
+        document = frozen(spool, claimed(spool, number), NOW)
+        for target in ("dms", "archive"):
+            sending = spool.begin_delivery(spool.delivery(document.id, target), NOW)
+            spool.acknowledge(sending, receipts(spool, document.id, target), NOW)
+        return document.id
+
+    forgotten, gone, again_sent, bad, discarded = (filed(number) for number in range(5))
+    assert spool.forget(spool.document(forgotten), spool.deliveries(forgotten), [], LATER)
+    spool.unlinked([forgotten], LATER)
+    for document_id in (gone, again_sent):
+        assert spool.miss(spool.delivery(document_id, "dms"), "gone-from-target", "x", LATER)
+    spool.release(again_sent, "uid 0", LATER)
+    spool.rechecked(bad, "own-copy-damaged", LATER)
+    other = refused(spool, 9)
+    spool.discard(other.id, "uid 0", "blank", NOW)
+    spool.copy_removed(spool.document(other.id), NOW)
+    assert spool.forget(spool.document(other.id), [], [], LATER)
+    progress = spool.recheck_progress().bad
+
+    made = again(spool, state)
+
+    assert made.leaving(10) == [forgotten, other.id]
+    assert made.recheck_progress().bad == progress == (bad,)
+    assert made.document(discarded).state is State.FILED
+    made.close()
