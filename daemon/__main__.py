@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import re
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return WRONG
+    except (OSError, sqlite3.Error) as exc:
+        if not _is_refusal(exc):
+            raise
+        _explain(PersonNeeded("disk-refuses", str(exc)), options)
+        return WRONG
+
+
+def _is_refusal(exc: OSError | sqlite3.Error) -> bool:
+    """Return whether a disk takes nothing now: there is nothing wrong with us."""
+    if isinstance(exc, sqlite3.Error):
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
+    return exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -539,14 +554,15 @@ def _decommission(options: argparse.Namespace) -> int:
     from daemon import decommission  # noqa: PLC0415
     from daemon.book import Book  # noqa: PLC0415
     from daemon.hsm import Hsm, hsm_worker  # noqa: PLC0415
-    from daemon.lock import alone  # noqa: PLC0415
+    from daemon.lock import MARKER, alone  # noqa: PLC0415
     from daemon.service import hsm_settings, now  # noqa: PLC0415
     from daemon.spool import open_spool  # noqa: PLC0415
 
     loaded = config.load(options.config)
     os.umask(0o077)
     label, person = options.destroy_key, f"uid {os.getuid()}"
-    if not (loaded.state_dir / "ledger").is_dir():
+    marker = loaded.state_dir / MARKER  # goes after the ledger
+    if not marker.exists() and not (loaded.state_dir / "ledger").is_dir():
         raise PersonNeeded("decommission-nothing", str(loaded.state_dir))
 
     async def leave() -> Head:
@@ -571,8 +587,8 @@ def _decommission(options: argparse.Namespace) -> int:
 
     if label and not sys.stdin.isatty():
         raise PersonNeeded("no-terminal", f"--destroy-key {label}")
-    with alone(loaded.state_dir):
-        if not (loaded.state_dir / decommission.MARKER).exists():
+    with alone(loaded.state_dir, wiping=True):
+        if not marker.exists():
             head = asyncio.run(leave())
             print(_word(loaded, "ledger_exported", n=str(head.seq), hash=head.hash))
             if label:

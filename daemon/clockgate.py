@@ -75,7 +75,9 @@ class ClockGate:
         record, reading = await self._record(), self._read(now)
         found = clocks.gate(self._policy, facts, now, record, reading)
         if found and clocks.agrees(facts, now, record, found):
-            await self._spool(Spool.clock_accepted, "ntp", "", reading, now)
+            await self._spool(
+                Spool.clock_accepted, "ntp", "", reading, now, _seconds(record, reading)
+            )
             log.warning("clock-accepted by=ntp was=%s", found)
             self._known = None
             record = await self._record()
@@ -99,7 +101,9 @@ class ClockGate:
             found = clocks.gate(self._policy, self._look(), now, record, reading)
             if found not in {"backwards", "jumped"}:
                 raise PersonNeeded("clock-not-waiting", found or "open")
-            await self._spool(Spool.clock_accepted, "person", person, reading, now)
+            await self._spool(
+                Spool.clock_accepted, "person", person, reading, now, _seconds(record, reading)
+            )
             log.warning("clock-accepted by=person was=%s", found)
             self._known = None
             await self._check()
@@ -122,3 +126,8 @@ class ClockGate:
         elif record.reading is None or record.reading.boot != reading.boot or abs(by) > DRIFT:
             await self._spool(Spool.clock_read, reading, now)
             self._known = None
+
+
+def _seconds(record: clocks.ClockRecord, reading: clocks.Reading) -> int:
+    """Return by how much the time was set since what is known was written down."""
+    return round(clocks.moved(record.reading, reading).total_seconds())

@@ -24,6 +24,7 @@ from daemon.errors import CorruptionError, PersonNeeded
 from daemon.forgetting import LOCAL
 from daemon.intake import NotNow
 from daemon.intake.survey import Survey
+from daemon.lock import MARKER
 from daemon.pin import Pin
 from daemon.records import journal
 from daemon.spool import Spool
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from daemon.pin import LoginBook
     from daemon.spool import SpoolThread
 
-MARKER: Final = "decommissioned"
 LAST: Final = ("ledger", MARKER, "lock")
 """What goes last, in this order."""
 FILES: Final = "files-waiting"
@@ -127,7 +127,10 @@ async def take_out(
 async def exported(config: Config, spool: SpoolThread, folder: Path) -> Head:
     """Export, and compare the end with the database's."""
     await spool(Spool.export_ledger)
-    head = export(config.state_dir / "ledger", folder)
+    try:
+        head = export(config.state_dir / "ledger", folder)
+    except OSError as exc:
+        raise PersonNeeded("export-unusable", f"{folder}: {exc.strerror}") from exc
     if head != await spool(Spool.head):
         raise CorruptionError("ledger-damaged", f"{folder} is not what the database says")
     return head

@@ -8,7 +8,7 @@ The proofs count at the moment of forgetting, not those of the day it was filed 
 target that does not answer delays it; one that holds it no longer has its delivery GONE.
 FORGOTTEN and its ledger line are on the disk before anything is unlinked; a start goes on
 with whatever an earlier process had not unlinked. While the clock is not trusted nothing's
-time is over.
+time is over, and where it was set forward no time has gone by.
 
 Quality checking, requests for the paper and holds are not built yet: each will be one
 more condition of `lifecycle.may_forget`.
@@ -103,9 +103,9 @@ class Forgetting:
         """Look at everything whose time is over, once."""
         raised: dict[tuple[str, str], str] = {}
         stuck = await self._unlink_all()
+        now = self._clock()  # first: a jump that comes after the question is none of this pass
         if not await self._clock_problem():
             self._silent, self._damaged = {}, []
-            now = self._clock()
             for name in await self._spool(Spool.aging_profiles):
                 raised |= await self._age(name, now)
             raised |= {(NOT_ASKED, target): why for target, why in self._silent.items()}
@@ -127,18 +127,24 @@ class Forgetting:
         profile = self._profiles.get(name)
         if profile is None:  # nobody says for how long
             return {(UNKNOWN, name): ""}
-        kept = now - timedelta(days=profile.keep_local_days)
-        refused = now - timedelta(days=profile.keep_refused_days)
-        await self._forget_aged(name, State.FILED, kept)
-        await self._forget_aged(name, State.DISCARDED, refused)
-        await self._forget_aged(name, State.WITHDRAWN, refused)
-        count = await self._spool(Spool.aged_count, name, State.REFUSED, refused)
+        kept = timedelta(days=profile.keep_local_days)
+        refused = timedelta(days=profile.keep_refused_days)
+        await self._forget_aged(name, State.FILED, kept, now)
+        await self._forget_aged(name, State.DISCARDED, refused, now)
+        await self._forget_aged(name, State.WITHDRAWN, refused, now)
+        count = await self._spool(Spool.aged_count, name, State.REFUSED, now - refused)
         return {(REFUSED_LONG, name): str(count)} if count else {}
 
-    async def _forget_aged(self, profile: str, state: State, until: datetime) -> None:
-        after = None
+    async def _forget_aged(
+        self, profile: str, state: State, keep: timedelta, now: datetime
+    ) -> None:
+        after, until = None, now - keep
         while found := await self._spool(Spool.aged, profile, state, until, self.batch, after):
-            forgotten = [await self._forget(document) for document in found]
+            forgotten = [
+                await self._forget(document)
+                for document in found
+                if await self._spool(Spool.kept_until, document, keep) <= now
+            ]
             if any(forgotten):
                 await self._unlink_all()
             after = found[-1]

@@ -1,10 +1,13 @@
 """`scanseal rebuild`: spool.db again, from the ledger's files and the documents' folders.
 
     lock ─▶ nothing named spool.db lies there ─▶ every line repeated into spool.db.rebuilding
-         ─▶ what is in doubt is made safe, a line `rebuild` ─▶ fsync ─▶ rename
+         ─▶ what is in doubt is made safe, a line `rebuild` ─▶ fsync
+     ─▶ personal details without their lines dropped ─▶ rename
 
-A kill leaves at most `spool.db.rebuilding`, which the next try begins anew. Nothing else
-is written or removed; a damaged database is moved aside by a person, never by us.
+A kill leaves at most `spool.db.rebuilding`, which the next try begins anew. Personal
+details are written before their lines: those that a power cut left without one would be
+taken for those of other lines. Nothing else is written or removed; a damaged database is
+moved aside by a person, never by us.
 
 The files may lack the lines that were committed last. So no delivery is taken for one
 that never began: each PENDING one becomes SENDING, and its target is asked first (I3).
@@ -24,7 +27,8 @@ from daemon import durable, ledger, schema
 from daemon.document import DeliveryEvent, State, folder_of
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records import moves
-from daemon.records.journal import box_id, entries
+from daemon.records.journal import box_id, drop_behind, entries
+from daemon.records.reader import AWAITED
 from daemon.records.replay import Replay
 from daemon.records.transaction import transaction
 from daemon.spool import connect
@@ -100,6 +104,7 @@ def rebuild(
         if mode != "delete":
             raise CorruptionError("database-damaged", f"{MAKING}: {mode}")
     durable.sync_file(making)
+    drop_behind(folder, head)
     making.rename(state_dir / DATABASE)
     durable.sync_folder(state_dir)
     return Rebuilt(
@@ -141,7 +146,9 @@ def _make_safe(
     """Take nothing for unsent that may have been sent; say in the ledger what was done."""
     pending = [
         (row["document"], row["target"])
-        for row in db.execute("SELECT document, target FROM delivery WHERE state = 'pending'")
+        for row in db.execute(
+            f"SELECT document, target FROM delivery WHERE state = 'pending' AND {AWAITED}"  # noqa: S608
+        )
     ]
     unsent = [
         (row["day"], archive)

@@ -69,7 +69,8 @@ def _read(
         return "lost"
     except OSError:
         return "other"
-    if not data.endswith(b"}\n"):  # a power cut leaves the beginning, or zeros
+    # A power cut leaves the beginning, or zeros: no JSON has one in it.
+    if not data.endswith(b"}\n") or b"\0" in data:
         return "lost"
     try:
         stored = json.loads(data)

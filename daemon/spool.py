@@ -256,7 +256,7 @@ class Spool(
         try:
             for call in calls:
                 call.run()
-                if group.lost is not None:
+                if group.ended(call.error):
                     break
             group.commit()
         except BaseException as exc:  # noqa: BLE001 (it is told to everybody)

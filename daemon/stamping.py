@@ -206,6 +206,8 @@ class Stamper:
         document = await self._spool(
             Spool.stamp, document, part, level, token.at, self._clock(), token.by
         )
+        # A rebuild has only the ledger's files: to it the new file has to be the committed one.
+        await self._spool(Spool.export_ledger)
         await asyncio.to_thread(settle, folder, document)
         return document
 

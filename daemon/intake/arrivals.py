@@ -111,7 +111,7 @@ class Arrivals:
                 return said
             case State.DISCARDED if document.superseded_by:
                 return word("scan_superseded", id8=document.superseded_by[-8:])
-            case State.SEALED | State.STAMPED | State.FROZEN:
+            case State.SEALED | State.STAMPED | State.FROZEN | State.FILED:
                 return self._on_its_way(reader, document)
         # Whether it still lies on this box is nothing to the people who scanned it.
         forgotten = document.state is State.FORGOTTEN and document.came_from
@@ -124,9 +124,10 @@ class Arrivals:
             {
                 frozenset({Role.DMS}): "scan_in_dms",
                 frozenset({Role.ARCHIVE}): "scan_in_archive",
+                frozenset(Role): "scan_filed",
             }.get(frozenset(there), "scan_sealed")
         )
-        refused = [d for d in deliveries if d.state is DeliveryState.REFUSED]
+        refused = [d for d in deliveries if d.state in {DeliveryState.REFUSED, DeliveryState.GONE}]
         reasons = [
             self.formats.word("scan_at_target", target=d.target, why=self._why(d.code))
             for d in refused

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from daemon.clock import ClockRecord, Reading
 from daemon.document import utc_time
@@ -13,9 +15,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
+    from daemon.records.transaction import Transaction
+
 JUMPED = "clock_jumped"
 FLOOR = "clock_floor"
 READING = "clock_reading"
+JUMPS = "clock_jumps"
+"""The fact by that name: the newest jumps, each as the number of its line and its seconds."""
+MOST_JUMPS: Final = 100
 
 
 class Clocks(Writer):
@@ -49,12 +56,21 @@ class Clocks(Writer):
         with self._step(now) as step:
             step.set_meta(JUMPED, "1")
             step.set_meta(READING, f"{reading.boot} {reading.offset!r}")
+            self._keep_jump(step, seconds)
             step.line("", "clock-jumped", {"seconds": seconds})
 
     def clock_accepted(
-        self, by: Literal["ntp", "person"], person: str, reading: Reading, now: datetime
+        self,
+        by: Literal["ntp", "person"],
+        person: str,
+        reading: Reading,
+        now: datetime,
+        seconds: int = 0,
     ) -> None:
-        """Commit that the time is right as it is now, whatever earlier lines say."""
+        """Commit that the time is right as it is now, whatever earlier lines say.
+
+        *seconds* is by how much it was set just before, where no line says so yet.
+        """
         with self._step(now) as step:
             before = step.head()
             step.set_meta(FLOOR, str(before.seq))
@@ -70,4 +86,16 @@ class Clocks(Writer):
                 [(hotfolder, step.at) for hotfolder in {row[0] for row in rows}],
             )
             personal = {"person": person} if person else None
-            step.line("", "clock-accepted", {"by": by}, personal)
+            if seconds:
+                self._keep_jump(step, seconds)
+            detail = {"by": by} | ({"seconds": seconds} if seconds else {})
+            step.line("", "clock-accepted", detail, personal)
+
+    def set_forward_since(self, seq: int) -> timedelta:
+        """Return by how much the time was set forward since that line, all in all."""
+        jumps = json.loads(self.meta(JUMPS) or "[]")
+        return timedelta(seconds=max(0, sum(seconds for at, seconds in jumps if at > seq)))
+
+    def _keep_jump(self, step: Transaction, seconds: int) -> None:
+        jumps = [*json.loads(self.meta(JUMPS) or "[]"), [step.head().seq + 1, seconds]]
+        step.set_meta(JUMPS, json.dumps(jumps[-MOST_JUMPS:]))

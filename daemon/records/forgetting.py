@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from daemon import lifecycle, schema
 from daemon.document import Copy, DeliveryEvent, Event, State, utc_text
 from daemon.records import moves
-from daemon.records.writer import Writer
+from daemon.records.clocks import Clocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from daemon.document import Delivery, Document
 
 
-class Forgetting(Writer):
+class Forgetting(Clocks):
     """What has its time behind it, and what became of it."""
 
     def aging_profiles(self) -> list[str]:
@@ -51,6 +51,17 @@ class Forgetting(Writer):
             " AND profile = ? AND state = ? AND changed_at <= ?"
         )
         return int(self._db.execute(statement, [profile, state, utc_text(until)]).fetchone()[0])
+
+    def kept_until(self, document: Document, keep: timedelta) -> datetime:
+        """Return when *document* has been in its state for as long as *keep*.
+
+        The clock may have been set forward meanwhile: no time has gone by because of that.
+        """
+        (seq,) = self._db.execute(
+            "SELECT coalesce(max(seq), 0) FROM ledger WHERE document = ? AND event IN (?,?,?)",
+            [document.id, Event.FILE, Event.DISCARD, Event.WITHDRAW],
+        ).fetchone()
+        return document.changed_at + keep + self.set_forward_since(seq)
 
     def forget(
         self,

@@ -186,18 +186,10 @@ def verify_files(folder: Path) -> ledger.Head:
 def entries(folder: Path) -> Iterator[tuple[str, tuple[bytes, str] | None]]:
     """Yield each line of the files, in order, with its personal detail: salt and content."""
     details: dict[int, tuple[bytes, str]] = {}
-    for path in files(folder, PERSONAL):
-        with path.open("rb") as file:
-            for text in _texts(file, path.name, torn=True):
-                try:
-                    entry = json.loads(text)
-                    details[entry["seq"]] = (bytes.fromhex(entry["salt"]), entry["personal"])
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    raise CorruptionError(
-                        "ledger-damaged", f"{path.name} holds what is no personal detail"
-                    ) from None
     found = files(folder)
     for path in found:
+        # The details of a day lie beside it: those of all days are more than need be held.
+        details |= _details(path.with_name(path.name.removesuffix(LINES) + PERSONAL))
         with path.open("rb") as file:
             for text in _texts(file, path.name, torn=path == found[-1]):
                 try:
@@ -207,6 +199,33 @@ def entries(folder: Path) -> Iterator[tuple[str, tuple[bytes, str] | None]]:
                         "ledger-damaged", f"{path.name} holds what is no line"
                     ) from None
                 yield text, details.pop(seq, None)
+
+
+def _details(path: Path) -> dict[int, tuple[bytes, str]]:
+    """Return the personal details in one file, by the number of their line."""
+    found: dict[int, tuple[bytes, str]] = {}
+    if not path.exists():
+        return found
+    with path.open("rb") as file:
+        for text in _texts(file, path.name, torn=True):
+            try:
+                entry = json.loads(text)
+                found[entry["seq"]] = (bytes.fromhex(entry["salt"]), entry["personal"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise CorruptionError(
+                    "ledger-damaged", f"{path.name} holds what is no personal detail"
+                ) from None
+    return found
+
+
+def drop_behind(folder: Path, head: ledger.Head) -> None:
+    """Take out of the files every personal detail of a line after *head*; may be repeated."""
+    for path in files(folder, PERSONAL):
+        if max(_details(path), default=0) > head.seq:
+            with path.open("rb") as file:
+                found = list(_texts(file, path.name, torn=True))
+            kept = [text + "\n" for text in found if json.loads(text)["seq"] <= head.seq]
+            durable.write(path, "".join(kept).encode())
 
 
 def verify_personal(folder: Path) -> None:

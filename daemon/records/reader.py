@@ -31,6 +31,12 @@ SENDABLE: Final = (
 )
 """Nothing is sent of a document that is held or was withdrawn; addenda follow a filed one."""
 
+AWAITED: Final = (
+    "EXISTS (SELECT 1 FROM document WHERE id = delivery.document"
+    " AND document.state NOT IN ('withdrawn','forgotten'))"
+)
+"""Of what was withdrawn nothing is ever sent."""
+
 
 FEWEST_DIGITS: Final = 8
 """So many of an id's last digits say which document is meant: the first ones are a time."""
@@ -323,14 +329,24 @@ class Reader:
         return self._select_deliveries("document = ? ORDER BY target", [document_id])
 
     def open_targets(self) -> set[str]:
-        """Return the targets that open deliveries name: the configuration has to have them."""
-        return {
-            kind.removeprefix("delivery:")
-            for (kind,) in self._db.execute(
-                "SELECT DISTINCT kind FROM tally WHERE kind LIKE 'delivery:%' AND n > 0"
-                " AND state IN ('pending','sending','refused','gone')"
-            )
-        }
+        """Return the targets that open deliveries name: the configuration has to have them.
+
+        What was withdrawn before it was sent stays PENDING for ever, and needs no target.
+        """
+        open_ = self._db.execute(
+            "SELECT kind, state FROM tally WHERE kind LIKE 'delivery:%' AND n > 0"
+            " AND state IN ('pending','sending','refused','gone')"
+        ).fetchall()
+        named = [(kind.removeprefix("delivery:"), state) for kind, state in open_]
+        return {target for target, state in named if state != "pending" or self._pending(target)}
+
+    def _pending(self, target: str) -> bool:
+        """Return whether something is to be sent to *target* that was not withdrawn."""
+        statement = (
+            f"SELECT 1 FROM delivery WHERE target = ? AND {schema.UNDERWAY}"  # noqa: S608
+            f" AND state = 'pending' AND {AWAITED} LIMIT 1"
+        )
+        return self._db.execute(statement, [target]).fetchone() is not None
 
     def open_profiles(self) -> set[str]:
         """Return the profiles that documents before their manifest name: they are still needed."""

@@ -2,7 +2,7 @@
 
 The same methods, and so the same rules and the same SQL, as when it was written, at the
 time that the line says. The lines themselves are taken over byte for byte. A line that
-changed no table then changes none now.
+changed no table then (`NO_TABLE`) changes none now; one that nobody knows ends it.
 
 Names stand in personal detail. Where that was erased they stay unknown: nobody is on a
 shift then, rather than whoever was there before.
@@ -61,6 +61,19 @@ COPIES: Final = {
     "copy-abandoned": Copy.NONE,
 }
 DAY_ENDED: Final = "day_ended"
+NO_TABLE: Final = frozenset(
+    {
+        "start",
+        "stop",
+        "rebuild",
+        "csr",
+        "certificate-import",
+        "key-changed",
+        "key-destroyed",
+        "decommission",
+    }
+)
+"""Events of the box that are in the ledger and nowhere else."""
 
 
 class Repeated(Transaction):
@@ -277,6 +290,27 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
     def _of_the_box(
         self, event: str, detail: dict[str, Any], said: dict[str, Any], at: datetime
     ) -> None:
+        if event.startswith("login-"):
+            self._logged_in(event, detail, at)
+        elif event == "shift":
+            self.begin_shift(detail["hotfolder"], said.get("operator", ""), "", at)
+        elif event == "explain":
+            self._explained(detail, said)
+        elif event == "clock-jumped":
+            self.clock_jumped(detail["seconds"], Reading("", 0.0), at)
+        elif event == "clock-accepted":
+            self.clock_accepted(
+                detail["by"], "", Reading("", 0.0), at, seconds=detail.get("seconds", 0)
+            )
+        elif event == "day-end":
+            with self._step(at) as step:
+                step.set_meta(DAY_ENDED, step.at[:10])
+        elif event.startswith("segment-"):
+            self._of_a_segment(event, detail, at)
+        elif event not in NO_TABLE:
+            raise ValueError(event)
+
+    def _logged_in(self, event: str, detail: dict[str, Any], at: datetime) -> None:
         if event == "login-attempt":
             self.login_attempted(detail["token"], at)
         elif event in {"login-accepted", "login-rejected", "login-failed"}:
@@ -286,19 +320,8 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
             self.login_answered(detail["token"], outcome, detail["code"], at)
         elif event == "login-permitted":
             self.permit_login(detail["token"], "", at)
-        elif event == "shift":
-            self.begin_shift(detail["hotfolder"], said.get("operator", ""), "", at)
-        elif event == "explain":
-            self._explained(detail, said)
-        elif event == "clock-jumped":
-            self.clock_jumped(detail["seconds"], Reading("", 0.0), at)
-        elif event == "clock-accepted":
-            self.clock_accepted(detail["by"], "", Reading("", 0.0), at)
-        elif event == "day-end":
-            with self._step(at) as step:
-                step.set_meta(DAY_ENDED, step.at[:10])
-        elif event.startswith("segment-"):
-            self._of_a_segment(event, detail, at)
+        else:
+            raise ValueError(event)
 
     def _explained(self, detail: dict[str, Any], said: dict[str, Any]) -> None:
         # Whose subfolder was erased closes that number in all of them: a person has seen it.
@@ -325,6 +348,8 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
         elif event == "segment-acknowledge":
             receipts = rows.receipts_from(detail["receipts"])
             self.acknowledge_segment(detail["day"], detail["target"], receipts, at)
+        else:
+            raise ValueError(event)
 
     def forget_reading(self) -> None:
         """Drop how the clock stood to the boot: no line says it."""

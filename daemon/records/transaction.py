@@ -112,7 +112,7 @@ class Group:
         self._db = db
         self._begun = False
         self.lost: BaseException | None = None
-        """What has ended the whole transaction, as a full disk does."""
+        """What has ended the whole transaction, as a full disk does, or left half a step in it."""
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -125,24 +125,38 @@ class Group:
             yield
             self._db.execute("RELEASE step")
         except BaseException as exc:
+            self.lost = exc  # unless nothing of this step is left
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO step")
                 self._db.execute("RELEASE step")
-            else:
-                self.lost = exc
+                self.lost = None
             raise
+
+    def ended(self, error: BaseException | None) -> bool:
+        """Return whether what a call came to, *error*, has ended the transaction.
+
+        Also between two steps: SQLite rolls back by itself when a read fails, and a savepoint
+        without a transaction around it would be a commit of its own.
+        """
+        if self.lost is None and self._begun and not self._db.in_transaction:
+            self.lost = error or RuntimeError("a call has ended the transaction of all")
+        return self.lost is not None
 
     def commit(self) -> None:
         """Make all of them durable, or none."""
         if self.lost is not None:
+            self._undo()
             raise self.lost
         try:
             if self._begun:
                 self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            self._undo()
             raise
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from daemon import certificate, durable, gap, notary, timestamped, verify
+from daemon import stamping as stamping_stage
 from daemon.commands import Commands
 from daemon.document import Document, State
 from daemon.errors import TransientError
@@ -21,6 +22,7 @@ from daemon.pages.dss import Store
 from daemon.pagetasks import reserve_for
 from daemon.parts import Parts
 from daemon.proofs import Proofs
+from daemon.records.journal import entries
 from daemon.revocation import Revocations
 from daemon.sandbox import Sandbox
 from daemon.spool import Spool
@@ -233,6 +235,33 @@ def test_a_crash_around_the_commit_leaves_the_committed_file(
             settle(folder, done)
             assert (folder / "sealed.pdf").read_bytes() == stamped
             assert not (folder / STAMPED).exists()
+
+    asyncio.run(main())
+
+
+def test_the_ledgers_files_know_of_the_time_stamp_before_the_sealed_file_goes(
+    tmp_path: Path,
+    issued: tuple[IssuedFiles, Authority],
+    drawn: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database that is made again from them must not take the stamped file for damage."""
+    files, made = issued
+
+    async def main() -> None:
+        async with stamping(tmp_path, files, made) as (here, _):
+            sealed = await here.sealer.seal(await here.claim(drawn["brief.pdf"]), here.key)
+            ledger = here.sealer.folder(sealed).parents[4] / "ledger"
+            seen: list[str] = []
+
+            def settling(folder: Path, document: Document) -> None:
+                if document.state is State.STAMPED:
+                    seen.extend(json.loads(line)["event"] for line, _ in entries(ledger))
+                settle(folder, document)
+
+            monkeypatch.setattr(stamping_stage, "settle", settling)
+            await here.sealer.stamp(sealed, here.key)
+            assert seen[-1] == "stamp"
 
     asyncio.run(main())
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from contrib.demo import token
 from daemon.document import State
@@ -117,3 +121,61 @@ def test_a_wipe_that_was_ended_is_gone_on_with(
     again = box.command("decommission", tmp_path / "out")
     assert (again.returncode, again.stderr.split(":")[0]) == (1, "decommission-nothing")
     assert drawn
+
+
+@pytest.mark.parametrize("left", ["documents", "spool.db", "ledger"])
+def test_a_kill_in_the_middle_of_the_wipe_keeps_everybody_else_out(
+    make_box: Callable[..., Box], drawn: dict[str, Path], tmp_path: Path, left: str
+) -> None:
+    """Killed where it removes *left*: no service takes in what the next run would wipe unseen."""
+    box = make_box().start()
+    assert box.stop() == 0
+    state = box.root / "state"
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLED,
+            left,
+            "decommission",
+            "--config",
+            box.config,
+            tmp_path / "o",
+        ],
+        env=box.environment,
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (state / "decommissioned").exists()
+    box.drop(drawn["brief.pdf"])
+
+    for command in ("run", "rebuild"):
+        refused = box.command(command)
+        assert (refused.returncode, refused.stderr.split(":")[0]) == (1, "being-wiped")
+
+    done = box.command("decommission", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert list(state.iterdir()) == []
+    assert (box.root / "hot" / "brief.pdf").exists()
+    box.start()
+    box.wait(box.at_rest(1), "a new box")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from daemon import decommission
+from daemon.__main__ import main
+left = sys.argv.pop(1)
+remove, rmdir = decommission._remove, Path.rmdir
+def removing(paths):
+    remove(path for path in paths if path.name != left or end())
+def removing_folder(path):
+    rmdir(path)
+    path.name == left and end()
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
+decommission._remove, Path.rmdir = removing, removing_folder
+sys.exit(main())
+"""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from daemon.document import State
+from tests.intake import mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,3 +59,35 @@ def test_a_lost_database_is_made_again_and_the_service_goes_on(
         assert reader.box_id() == box_id
     assert box.command("ledger", "verify").returncode == 0
     assert box.command("verify", "--all").returncode == 0
+
+
+def test_a_full_disk_is_said_in_words_and_the_next_try_finishes(
+    make_box: Callable[..., Box], drawn: dict[str, Path], tmp_path: Path
+) -> None:
+    """At three in the morning nobody reads a traceback."""
+    box = make_box().start()
+    assert box.stop() == 0
+    state = box.root / "state"
+    lines = list((state / "ledger").iterdir())
+    kept = [(path.name, path.read_bytes()) for path in lines]
+    with mounted(tmp_path / "small", "1m") as small:
+        state.rename(tmp_path / "old")
+        (small / "ledger").mkdir()
+        for name, content in kept:
+            (small / "ledger" / name).write_bytes(content)
+        state.symlink_to(small)
+        filler = small / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+        full = box.command("rebuild")
+
+        assert (full.returncode, full.stderr.split(":")[0]) == (1, "disk-refuses")
+        assert "Traceback" not in full.stderr
+        assert not (small / "spool.db").exists()
+        filler.unlink()
+        made = box.command("rebuild")
+        assert made.returncode == 0, made.stderr
+        assert (small / "spool.db").exists()
+    assert drawn

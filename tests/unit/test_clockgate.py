@@ -143,6 +143,29 @@ def test_a_jump_while_it_runs_stays_closed_over_a_restart(tmp_path: Path, hours:
     played(tmp_path, play)
 
 
+@pytest.mark.parametrize("by", ["ntp", "person"])
+def test_how_far_the_time_was_set_is_known_however_it_was_accepted(tmp_path: Path, by: str) -> None:
+    """At once by NTP, which has set it itself: what was filed before has not aged by that (I2)."""
+
+    async def play(world: World) -> None:
+        await world.gate.check()
+        await world.line()
+        filed = (await world.spool(Spool.head)).seq
+        world.set_by = timedelta(days=30)
+        if by == "ntp":
+            world.facts = NTP
+            assert await world.gate.check() == ""
+        else:
+            await world.gate.accept("uid 0")
+        assert await world.spool(Spool.set_forward_since, filed) == timedelta(days=30)
+        seconds = 30 * 86_400
+        assert ("clock-accepted", {"by": by, "seconds": seconds}) in await world.events()
+        head = await world.spool(Spool.head)
+        assert await world.spool(Spool.set_forward_since, head.seq) == timedelta()
+
+    played(tmp_path, play)
+
+
 def test_back_by_more_than_an_hour_is_not_waited_away(tmp_path: Path) -> None:
     """Two hours later no line is newer than the time, and it is two hours wrong all the same."""
 

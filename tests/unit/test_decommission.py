@@ -14,6 +14,7 @@ from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records.journal import verify_files
 from daemon.spool import Spool, SpoolThread, open_spool
 from tests.frozen import frozen, make_state
+from tests.intake import mounted
 from tests.system.box import CONFIG
 from tests.values import NOW, claimed, receipts, refused, sealed
 
@@ -220,6 +221,23 @@ def test_an_export_that_ends_too_early_is_no_export(box: config.Config, tmp_path
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
         with pytest.raises(CorruptionError, match="not what the database says"):
             await decommission.exported(box, spool, tmp_path / "out")
+
+    run(box, work)
+
+
+def test_a_full_stick_is_said_and_nothing_is_wiped(box: config.Config, tmp_path: Path) -> None:
+    """Also where it only shows while the ledger is copied."""
+
+    async def work(spool: SpoolThread) -> None:
+        for _ in range(40):
+            await spool(Spool.note, "key-destroyed", {"long": "x" * 10_000}, None, NOW)
+        with (
+            mounted(tmp_path / "stick", "200k") as stick,
+            pytest.raises(PersonNeeded, match="No space left") as caught,
+        ):
+            await decommission.take_out(box, spool, stick / "out", "uid 0", NOW)
+        assert caught.value.code == "export-unusable"
+        assert (box.state_dir / "ledger").exists()
 
     run(box, work)
 

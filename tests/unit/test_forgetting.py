@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.alarms import Alarms
+from daemon.clock import Reading
 from daemon.document import DeliveryState, Document, State, folder_of
 from daemon.forgetting import Forgetting, unlink_local
 from daemon.lifecycle import DOCUMENT, may_forget
@@ -292,7 +293,7 @@ def test_i2_a_receipt_that_is_not_what_was_committed_keeps_the_document(
     run(tmp_path, work)
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "cut off", "zeros", "whole"])
+@pytest.mark.parametrize("how", ["missing", "empty", "cut off", "zeros", "end", "whole"])
 def test_a_receipt_that_a_power_cut_took_is_durable_before_the_document_goes(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +304,7 @@ def test_a_receipt_that_a_power_cut_took_is_durable_before_the_document_goes(
         path = folder_of(bench.documents, document.id) / "receipt-archive.json"
         before = path.read_bytes()
         left = {"empty": b"", "cut off": before[:100], "zeros": bytes(len(before))}
+        left["end"] = bytes(100) + before[100:]  # blocks reach the disk in any order
         if how == "missing":
             path.unlink()
         elif how in left:
@@ -431,6 +433,64 @@ def test_while_the_clock_is_not_trusted_nobodys_time_is_over(tmp_path: Path) -> 
         bench.clock_problem = ""
         await bench.turn()
         assert bench.names(document) == STAYS
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("written", ["jumped", "accepted"])
+def test_i2_no_time_goes_by_because_the_clock_was_set_forward(tmp_path: Path, written: str) -> None:
+    """It had stood behind when the document was filed: keeping it has only begun."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        bench.now += timedelta(days=30)
+        reading, seconds = Reading("boot", 0.0), 30 * 86_400
+        if written == "jumped":
+            await bench.spool(Spool.clock_jumped, seconds, reading, bench.now)
+            await bench.spool(Spool.clock_accepted, "person", "uid 0", reading, bench.now)
+        else:
+            await bench.spool(Spool.clock_accepted, "ntp", "", reading, bench.now, seconds)
+        after = await bench.filed()
+        await bench.turn(days=6.99)
+        assert await bench.kept(document)
+        assert await bench.kept(after)
+        await bench.turn(days=0.02)
+        assert bench.names(document) == bench.names(after) == STAYS
+
+    run(tmp_path, work)
+
+
+def test_a_clock_that_went_ahead_and_came_back_costs_no_time(tmp_path: Path) -> None:
+    """All in all it was not set."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        for seconds in (3650 * 86_400, -3650 * 86_400):
+            await bench.spool(Spool.clock_jumped, seconds, Reading("boot", 0.0), bench.now)
+        await bench.turn(days=7.01)
+        assert bench.names(document) == STAYS
+
+    run(tmp_path, work)
+
+
+def test_i2_a_jump_right_after_the_clock_was_asked_about_ends_no_time(tmp_path: Path) -> None:
+    """What is judged by is the time that was asked about."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+
+        async def trusted() -> str:
+            bench.now += timedelta(days=3650)
+            return ""
+
+        stage = Forgetting(
+            bench.profiles,
+            bench.documents,
+            *(bench.spool, bench.targets, bench.alarms, lambda: bench.now, trusted),
+        )
+        await stage.turn()
+
+        assert await bench.kept(document)
 
     run(tmp_path, work)
 

@@ -537,3 +537,20 @@ def test_a_personal_detail_that_was_changed_is_found_and_an_erased_one_is_fine(
         journal.verify_personal(folder)
     personal.write_text("")
     journal.verify_personal(folder)
+
+
+def test_personal_details_are_read_with_the_day_they_lie_beside(state: Path) -> None:
+    """Those of ten years are more than a small box can hold at once."""
+    spool = opened(state)
+    for day in range(2):
+        noted(spool, day, NOW + timedelta(days=day), personal=True)
+    spool.export_ledger()
+    spool.close()
+
+    found = journal.entries(state / "ledger")
+    text, detail = next(found)
+
+    assert (json.loads(text)["seq"], detail and detail[1]) == (1, '{"person":"uid 0"}')
+    (state / "ledger" / "2026-11-23.personal.jsonl").write_text("damaged\n")
+    with pytest.raises(CorruptionError, match="no personal detail"):
+        next(found)

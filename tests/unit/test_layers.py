@@ -41,8 +41,9 @@ ROWS = (
     "records.transaction",
     "records.reader",
     "records.counters records.moves records.journal records.writer",
+    "records.clocks",
     (
-        "records.clocks records.copies records.documents records.deliveries records.logbook"
+        "records.copies records.documents records.deliveries records.logbook"
         " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
     "records.replay",

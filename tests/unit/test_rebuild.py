@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from daemon.clock import Reading
-from daemon.document import DeliveryState, Described, Digest, Kin, Role, State, folder_of
+from daemon.document import (
+    DeliveryEvent,
+    DeliveryState,
+    Described,
+    Digest,
+    Event,
+    Kin,
+    Role,
+    State,
+    folder_of,
+)
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.rebuild import rebuild
-from daemon.records.journal import files, verify_files
+from daemon.records import moves, replay
+from daemon.records.journal import compare, files, verify_files
 from daemon.spool import Spool
+from tests.agreement import check
 from tests.rebuilt import again, throw_away
-from tests.values import LATER, NOW, arrival, claimed, frozen, part, receipts, refused, sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.values import (
+    LATER,
+    NOW,
+    arrival,
+    claimed,
+    events,
+    frozen,
+    part,
+    receipts,
+    refused,
+    sealed,
+)
 
 
 def test_documents_in_every_state_are_as_they_were(spool: Spool, state: Path) -> None:
@@ -129,6 +153,7 @@ def test_a_clock_that_jumped_and_days_that_ended(spool: Spool, state: Path) -> N
     """The gate stays closed; what was accepted stays accepted; the box stays who it is."""
     spool.clock_jumped(7200, Reading("boot", 1.5), NOW)
     spool.clock_accepted("person", "uid 0", Reading("boot", 1.5), LATER)
+    spool.clock_accepted("ntp", "", Reading("boot", 1.5), LATER, seconds=86_400)
     spool.export_ledger()
     spool.end_day(NOW + timedelta(days=1))
     spool.clock_jumped(7200, Reading("boot", 1.5), NOW + timedelta(days=1))
@@ -243,3 +268,183 @@ def test_it_is_known_whether_the_files_have_a_manifest(spool: Spool, state: Path
     assert verify_files(state / "ledger") == spool.head()
     claimed(spool, 2)
     assert not spool.manifest_is_ahead(document.id)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_personal_details_of_lines_that_are_lost_keep_nobody_out(
+    spool: Spool, state: Path, lost: int
+) -> None:
+    """They are written first: a power cut in between leaves them without their lines."""
+    refused(spool, 1)
+    spool.export_ledger()
+    (path,) = files(state / "ledger")
+    whole = path.read_bytes()
+    for _ in range(lost):
+        spool.note("key-destroyed", {}, {"person": "uid 0"}, NOW)
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+    path.write_bytes(whole + b'{"at":"torn')
+
+    rebuild(state, [], lambda _: None)
+
+    with closing(Spool(state)) as made:
+        made.export_ledger()
+        assert compare(state) == made.head()
+        assert events(made)[-1] == "rebuild"
+    throw_away(state)
+    rebuild(state, [], lambda _: None)
+
+
+@pytest.mark.parametrize("document", ["", "document"])
+def test_a_line_of_an_event_that_nobody_knows_is_refused(
+    spool: Spool, state: Path, document: str
+) -> None:
+    """Of the box or of a document: what it changed could not be made again."""
+    one = claimed(spool, 1)
+    with spool._step(NOW) as step:
+        step.line(one.id if document else "", "teleported", {})
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+
+    with pytest.raises(CorruptionError, match="teleported"):
+        rebuild(state, [], lambda _: None)
+
+
+def test_every_event_of_the_program_is_repeated_or_changes_no_table() -> None:
+    """Whoever writes a new kind of line says here what a rebuild does with it."""
+    root = Path(replay.__file__).parents[1]
+    written = set()
+    for path in root.rglob("*.py"):
+        written |= _events_written(ast.parse(path.read_text()))
+    known = _strings(ast.parse(Path(replay.__file__).read_text())) | set(replay.NO_TABLE)
+    known |= {*Event, *(f"delivery-{event}" for event in DeliveryEvent)}
+
+    assert len(written) > 20
+    assert written - known == set()
+
+
+def _events_written(tree: ast.AST) -> set[str]:
+    """Return the constant second arguments of `line`, and those of `note`, in a module."""
+    found = set()
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", "")
+        named = [getattr(one, "attr", "") for one in call.args[:1]]
+        if name in {"line", "_copy"} or named == ["note"]:
+            found |= {
+                one.value
+                for one in call.args[1:3]
+                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            }
+    return found
+
+
+def _strings(tree: ast.AST) -> set[str]:
+    return {
+        one.value
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    }
+
+
+def test_what_was_withdrawn_is_in_no_doubt(spool: Spool, state: Path) -> None:
+    """Nothing of it had begun when that was committed, and nothing of it begins."""
+    document = spool.set_aside(frozen(spool, claimed(spool, 1), NOW), "x", "x", NOW)
+    with spool._step(NOW) as step:
+        moves.move_document(step, document, Event.WITHDRAW, {})
+    spool.export_ledger()
+    spool.close()
+    throw_away(state)
+
+    assert rebuild(state, [], lambda _: None).in_doubt == 0
+
+    with closing(Spool(state)) as made:
+        assert {one.state for one in made.deliveries(document.id)} == {DeliveryState.PENDING}
+        check(made)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from daemon import durable, rebuild
+from daemon.records import journal
+point, state = sys.argv[1], Path(sys.argv[2])
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if point == "between lines":
+    rebuild.GROUP = 3
+    rebuild.rebuild(state, [], end)
+elif point == "rename":
+    Path.rename = end
+elif point == "after the rename":
+    durable.sync_folder = end
+else:
+    setattr(rebuild, point, end)
+rebuild.rebuild(state, [], print)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["between lines", "_make_safe", "_compared", "drop_behind", "rename", "after the rename"],
+)
+def test_i5_killed_anywhere_it_is_begun_anew(spool: Spool, state: Path, point: str) -> None:
+    """Until the last moment there is no database, and no service begins an empty one."""
+    for number in range(4):
+        frozen(spool, claimed(spool, number), NOW)
+    spool.export_ledger()
+    head = spool.head()
+    spool.close()
+    throw_away(state)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, point, state], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    if point == "after the rename":
+        with closing(Spool(state)) as made:
+            check(made)
+            assert made.head().seq > head.seq
+        return
+    with pytest.raises(CorruptionError) as caught:
+        Spool(state, new=True)
+    assert caught.value.code == "database-missing"
+    assert rebuild(state, [], lambda _: None).lines == head.seq
+    assert not list(state.glob("spool.db.rebuilding*"))
+    with closing(Spool(state)) as made:
+        check(made)
+        made.export_ledger()
+    assert compare(state).seq > head.seq
+
+
+def test_what_was_forgotten_missed_or_found_bad_is_as_it_was(spool: Spool, state: Path) -> None:
+    """The ends of a life: nothing comes back that is gone, and nothing is proven that was missed."""
+
+    def filed(number: int) -> str:
+        document = frozen(spool, claimed(spool, number), NOW)
+        for target in ("dms", "archive"):
+            sending = spool.begin_delivery(spool.delivery(document.id, target), NOW)
+            spool.acknowledge(sending, receipts(spool, document.id, target), NOW)
+        return document.id
+
+    forgotten, gone, again_sent, bad, discarded = (filed(number) for number in range(5))
+    assert spool.forget(spool.document(forgotten), spool.deliveries(forgotten), [], LATER)
+    spool.unlinked([forgotten], LATER)
+    for document_id in (gone, again_sent):
+        assert spool.miss(spool.delivery(document_id, "dms"), "gone-from-target", "x", LATER)
+    spool.release(again_sent, "uid 0", LATER)
+    spool.rechecked(bad, "own-copy-damaged", LATER)
+    other = refused(spool, 9)
+    spool.discard(other.id, "uid 0", "blank", NOW)
+    spool.copy_removed(spool.document(other.id), NOW)
+    assert spool.forget(spool.document(other.id), [], [], LATER)
+    progress = spool.recheck_progress().bad
+
+    made = again(spool, state)
+
+    assert made.leaving(10) == [forgotten, other.id]
+    assert made.recheck_progress().bad == progress == (bad,)
+    assert made.document(discarded).state is State.FILED
+    made.close()

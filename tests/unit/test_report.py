@@ -390,6 +390,15 @@ def test_each_place_that_a_scan_can_be_in_has_its_words(tmp_path: Path) -> None:
             assert german() == words
         assert told(here, document, "en") == "is in the DMS and in the archive"
 
+        delivery = await spool(Spool.delivery, document.id, "archive")
+        assert await spool(Spool.miss, delivery, "gone-from-target", "", now())
+        assert told(here, document, "en") == (
+            "is in the DMS, not yet in the archive; archive:"
+            " The target does not hold it any more, although it had proven that it did."
+        )
+        await spool(Spool.release, document.id, "uid 0", now())
+        assert german() == "liegt im DMS, noch nicht im Archiv"
+
     run(tmp_path, work)
 
 

@@ -143,6 +143,56 @@ def test_nobody_hears_of_a_step_that_is_not_durable(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_a_read_that_ends_the_transaction_ends_it_for_all(tmp_path: Path) -> None:
+    """As SQLite does by itself where the disk fails: what follows commits nothing alone."""
+
+    async def work(held: Held) -> None:
+        @together
+        def reads(spool: Spool) -> None:
+            spool._db.execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+
+        found = await held.answers(
+            held.spool(Spool.claim, arrival(1), NOW),
+            held.spool(reads),
+            held.spool(Spool.claim, arrival(2), NOW),
+        )
+        assert [str(one) for one in found] == ["disk I/O error"] * 3
+        assert await held.spool(Spool.newest, 9) == []
+        await held.spool(Spool.claim, arrival(1), NOW)
+
+    run(tmp_path, work)
+
+
+def test_a_step_that_cannot_be_undone_is_not_committed_with_the_others(tmp_path: Path) -> None:
+    """Its line is in the transaction still: none of it happens."""
+
+    async def work(held: Held) -> None:
+        def refuses(action: int, operation: str | None, *_: object) -> int:
+            undoes = action == sqlite3.SQLITE_SAVEPOINT and operation == "ROLLBACK"
+            return sqlite3.SQLITE_DENY if undoes else sqlite3.SQLITE_OK
+
+        @together
+        def half(spool: Spool) -> None:
+            with spool._step(NOW) as step:
+                step.line("", "stop", {})
+                spool._db.set_authorizer(refuses)
+                raise StaleWrite("too late")
+
+        found = await held.answers(
+            held.spool(Spool.claim, arrival(1), NOW),
+            held.spool(half),
+            held.spool(Spool.claim, arrival(2), NOW),
+        )
+        await held.spool(lambda spool: spool._db.set_authorizer(None))
+        assert all(isinstance(one, BaseException) for one in found)
+        assert await held.spool(Spool.newest, 9) == []
+        assert (await held.spool(Spool.head)).seq == 0
+        await held.spool(Spool.claim, arrival(1), NOW)
+
+    run(tmp_path, work)
+
+
 def test_an_error_of_the_commit_is_everybodys(tmp_path: Path) -> None:
     """It cannot be said whose step it was about."""
 

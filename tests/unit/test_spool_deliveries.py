@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.document import DeliveryState, State
+from daemon.document import DeliveryState, Event, State
 from daemon.errors import StaleWrite
 from daemon.lifecycle import IllegalStep
+from daemon.records import moves
 from tests.agreement import check
 from tests.values import LATER, NOW, claimed, events, frozen, last, receipts
 
@@ -149,4 +150,22 @@ def test_an_answer_without_an_attempt_is_our_bug(spool: Spool) -> None:
     """Nobody asked: the record would say something that never happened."""
     with pytest.raises(StaleWrite):
         spool.login_answered("4711", "accepted", "", NOW)
+    check(spool)
+
+
+def test_what_was_withdrawn_needs_no_target(spool: Spool) -> None:
+    """Its deliveries never begin; a target may be configured no longer."""
+    document = frozen(spool, claimed(spool))
+    assert spool.open_targets() == {"dms", "archive"}
+    held = spool.set_aside(document, "own-copy-damaged", "x", NOW)
+    assert spool.open_targets() == {"dms", "archive"}
+
+    with spool._step(NOW) as step:
+        moves.move_document(step, held, Event.WITHDRAW, {})
+
+    assert spool.open_targets() == set()
+    other = frozen(spool, claimed(spool, 1))
+    assert spool.open_targets() == {"dms", "archive"}
+    spool.begin_delivery(spool.delivery(other.id, "dms"), NOW)
+    assert spool.open_targets() == {"dms", "archive"}
     check(spool)
