@@ -129,6 +129,13 @@ class IllegalStep(Exception):
     """A step that the tables do not have: our bug, never the document's fault."""
 
 
+def leading_to(state: State) -> set[Event]:
+    """Return the events that bring a document into *state*."""
+    return {
+        event for table in DOCUMENT.values() for event, after in table.items() if after is state
+    }
+
+
 def advance(state: State, event: Event, came_from: State | None = None) -> State:
     """Return the state after *event*, or raise: an illegal step is our bug.
 

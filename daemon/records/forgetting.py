@@ -57,9 +57,11 @@ class Forgetting(Clocks):
 
         The clock may have been set forward meanwhile: no time has gone by because of that.
         """
+        events = sorted(lifecycle.leading_to(document.state))
+        marks = ",".join("?" * len(events))
         (seq,) = self._db.execute(
-            "SELECT coalesce(max(seq), 0) FROM ledger WHERE document = ? AND event IN (?,?,?)",
-            [document.id, Event.FILE, Event.DISCARD, Event.WITHDRAW],
+            f"SELECT coalesce(max(seq), 0) FROM ledger WHERE document = ? AND event IN ({marks})",  # noqa: S608
+            [document.id, *events],
         ).fetchone()
         return document.changed_at + keep + self.set_forward_since(seq)
 

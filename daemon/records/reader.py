@@ -171,23 +171,21 @@ class Reader:
     def waiting_for(self, code: str, hotfolder: str = "") -> list[str]:
         """Return the ids of the documents that wait for *code*, the oldest first."""
         which = " AND hotfolder = ?" if hotfolder else ""
-        statement = (
-            f"SELECT id FROM document WHERE {schema.WAITING} AND code = ?{which} ORDER BY id"  # noqa: S608
-        )
+        statement = f"SELECT id FROM document INDEXED BY document_waiting WHERE {schema.WAITING} AND code = ?{which} ORDER BY id"  # noqa: S608
         values = [code, hotfolder] if hotfolder else [code]
         return [found for (found,) in self._db.execute(statement, values)]
 
     @together
     def waiting_count(self, code: str) -> int:
         """Return how many documents wait for *code*."""
-        statement = f"SELECT count(*) FROM document WHERE {schema.WAITING} AND code = ?"  # noqa: S608
+        statement = f"SELECT count(*) FROM document INDEXED BY document_waiting WHERE {schema.WAITING} AND code = ?"  # noqa: S608
         return int(self._db.execute(statement, [code]).fetchone()[0])
 
     @together
     def waiting_profiles(self, code: str) -> dict[str, int]:
         """Return how many documents of each profile wait for *code*."""
         statement = (
-            f"SELECT profile, count(*) FROM document WHERE {schema.WAITING}"  # noqa: S608
+            f"SELECT profile, count(*) FROM document INDEXED BY document_waiting WHERE {schema.WAITING}"  # noqa: S608
             " AND code = ? GROUP BY profile"
         )
         return dict(self._db.execute(statement, [code]).fetchall())
@@ -219,7 +217,7 @@ class Reader:
     def waiting_hotfolders(self) -> set[str]:
         """Return the hot folders of documents that wait to be described: they are still needed."""
         statement = (
-            f"SELECT DISTINCT hotfolder FROM document WHERE {schema.WAITING}"  # noqa: S608
+            f"SELECT DISTINCT hotfolder FROM document INDEXED BY document_waiting WHERE {schema.WAITING}"  # noqa: S608
             " AND code IN ('sidecar','describing')"
         )
         return {found for (found,) in self._db.execute(statement)}
@@ -399,7 +397,8 @@ class Reader:
 
     def oldest_unstamped(self) -> Document | None:
         """Return the one of them that was sealed first."""
-        found = self._select(f"{schema.UNSTAMPED} ORDER BY sealed_at, id LIMIT 1", [])
+        oldest = f"{schema.UNSTAMPED} ORDER BY sealed_at, id LIMIT 1"
+        found = self._select(oldest, [], index="document_unstamped")
         return found[0] if found else None
 
     def newest(self, limit: int, before: str = "", state: State | None = None) -> list[Document]:
