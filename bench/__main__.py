@@ -33,6 +33,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "memory": "bench.memory",
     "token": "bench.token",
     "spool": "bench.spool",
+    "disk": "bench.disk",
 }
 """Where the function `measure` of each group is."""
 

@@ -186,11 +186,15 @@ def _copy(db: sqlite3.Connection, table: str, plan: _Plan, first: int) -> None:
     }[table]
     columns = [row["name"] for row in db.execute(f"PRAGMA table_info({table})")]
     values = ", ".join(_value(table, column, seq) for column in columns)
-    order = "n, made.seq" if "seq" in columns else "n"
+    facts = {"made": plan.made, "first": plan.lines.start, "last": plan.lines.stop - 1}
+    # A table that is read while it is written to would be held in memory.
+    db.execute("DROP TABLE IF EXISTS temp.made")
+    db.execute(f"CREATE TEMP TABLE made AS SELECT * FROM {table} AS made WHERE {whose}", facts)  # noqa: S608
     db.execute(
+        # `crowd` is the outer loop: the rows come in their order.
         f"INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608
-        f" SELECT {values} FROM {table} AS made JOIN crowd WHERE {whose} ORDER BY {order}",
-        {"made": plan.made, "first": plan.lines.start, "last": plan.lines.stop - 1},
+        f" SELECT {values} FROM crowd CROSS JOIN temp.made AS made",
+        facts,
     )
 
 

@@ -95,12 +95,12 @@ def run(root: Path, token: TokenFiles, documents: int = DOCUMENTS, *, sessions: 
         box.start()
         # The first one: the token is logged in, the workers run, all is as it stays.
         first.rename(root / "hot" / first.name)
-        _until_filed(box, 1)
+        until_filed(box, 1)
         before = _cpu(box)
         begun = time.perf_counter()
         for path in rest:
             path.rename(root / "hot" / path.name)
-        _until_filed(box, documents + 1)
+        until_filed(box, documents + 1)
         seconds = time.perf_counter() - begun
         after = _cpu(box)
         _verify(box, digests)
@@ -179,7 +179,8 @@ def section(runs: list[Run], two: list[Run]) -> Section:
     return Section(name="flow", title="a thousand letters at once", rows=rows, notes=notes)
 
 
-def _until_filed(box: Box, number: int) -> None:
+def until_filed(box: Box, number: int) -> None:
+    """Wait until so many documents are filed; RuntimeError if one is refused or held."""
     reader = box.reader()
     until = time.monotonic() + PATIENCE
     try:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 UNDERWAY: Final = "state IN ('pending','sending')"
 """Deliveries that a target has not answered. SQLite uses a partial index only where a query repeats
 its condition word for word."""
-READY: Final = "state IN ('sealed','stamped') AND stamp != 'wanted'"
-PROFILED: Final = "state IN ('claimed','waiting','refused','sealed','stamped','held')"
+READY: Final = "state IN ('sealed','stamped') AND stamp != 'wanted' AND step = ''"
 WAITING: Final = "state = 'waiting'"
 SUSPECT: Final = "tries > 0"
 REFUSED: Final = "state = 'refused'"
@@ -40,7 +39,7 @@ AGING: Final = "state IN ('refused','filed','discarded','withdrawn') AND superse
 KEPT: Final = "sealed != '' AND state != 'forgotten'"
 UNLINKING: Final = "local = 'leaving'"
 BATCH: Final = "json_extract(described, '$.batch')"
-"""Likewise, for what goes on after its seal, what still needs its profile, what waits, in whose
+"""Likewise, for what goes on after its seal, what waits, in whose
 step the process has ended, what is refused, its copies, what others stand for, batches, what waits
 for a time stamp, what time goes by for, what lies here sealed, and what is being removed here."""
 
@@ -191,7 +190,6 @@ def _first(db: sqlite_utils.Database) -> None:
     for statement in (
         "CREATE INDEX document_state ON document(state, id)",
         f"CREATE INDEX document_ready ON document(state, id) WHERE {READY}",
-        f"CREATE INDEX document_profiled ON document(profile) WHERE {PROFILED}",
         f"CREATE INDEX document_waiting ON document(code, profile, hotfolder, id) WHERE {WAITING}",
         f"CREATE INDEX document_suspect ON document(state, tries, id) WHERE {SUSPECT}",
         f"CREATE INDEX document_unstamped ON document(sealed_at, id) WHERE {UNSTAMPED}",

@@ -33,6 +33,15 @@ def check(spool: Spool) -> None:
     counts = spool.counts()
     assert counts.pop("document", {}) == documents
     assert counts.pop("bytes", {}).get("unsealed", 0) == unsealed == spool.unsealed_bytes()
+    profiles = Counter(
+        profile
+        for (profile,) in db.execute(
+            "SELECT profile FROM document WHERE state NOT IN"
+            " ('frozen','filed','discarded','withdrawn','forgotten')"
+        )
+    )
+    assert +Counter(counts.pop("profile", {})) == profiles
+    assert set(profiles) == spool.open_profiles()
     assert counts == deliveries
     told = told_by_the_ledger(spool)
     rows: dict[tuple[str, str], Any] = {(d.id, ""): d.state for d in spool.newest(1000)}

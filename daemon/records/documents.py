@@ -72,6 +72,7 @@ class Documents(Writer):
             )
             step.count("document", "", State.CLAIMED)
             step.count("bytes", "", "unsealed", arrival.size)
+            step.count("profile", "", arrival.profile)
             step.line(
                 arrival.id,
                 "claim",

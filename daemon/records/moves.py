@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 CRASHED: Final = "crashed-here"
 UNSEALED: Final = frozenset({State.CLAIMED, State.WAITING})
 """Claimed and without a seal: their bytes count against the free space."""
+PROFILED: Final = frozenset(
+    {State.CLAIMED, State.WAITING, State.REFUSED, State.SEALED, State.STAMPED, State.HELD}
+)
+"""Before their manifest: what becomes of them their profile says."""
 
 
 def move_document(
@@ -48,6 +52,9 @@ def move_document(
     if (document.state in UNSEALED) != (after in UNSEALED):
         leaves = document.state in UNSEALED
         tx.count("bytes", *(("unsealed", "") if leaves else ("", "unsealed")), document.size)
+    if (document.state in PROFILED) != (after in PROFILED):
+        leaves = document.state in PROFILED
+        tx.count("profile", *((document.profile, "") if leaves else ("", document.profile)))
     tx.line(document.id, event, detail, personal)
 
 

@@ -348,7 +348,7 @@ class Reader:
 
     def open_profiles(self) -> set[str]:
         """Return the profiles that documents before their manifest name: they are still needed."""
-        return set(self._profiles(schema.PROFILED))
+        return {profile for profile, n in self.counts().get("profile", {}).items() if n}
 
     def _profiles(self, condition: str) -> list[str]:
         """Return the profiles of all documents of one partial index, one step of it for each."""
