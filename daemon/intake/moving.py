@@ -186,6 +186,26 @@ def give_back(folder: Path, place: bytes, private: Path, held: int | None) -> No
             raise not_now(OSError(ctypes.get_errno(), "renameat2"), "give back", private)
 
 
+def drop_old_name(folder: Path, place: bytes, own: Path) -> None:
+    """Remove the name at *place* in the hot folder if it is the very file that we have as *own*.
+
+    POSIX lets a power cut undo half of a rename: the old name is back beside the new one,
+    and would be claimed as another scan. After this it is gone durably.
+    """
+    below, _, name = place.rpartition(b"/")
+    with contextlib.ExitStack() as stack:
+        try:
+            facts = own.lstat()
+            fd = stack.enter_context(opened_folder(folder, below))
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(name, dir_fd=fd, follow_symlinks=False), facts):
+                    os.unlink(name, dir_fd=fd)
+        except OSError:
+            return
+        if os.fstat(fd).st_dev == facts.st_dev:  # else it was copied, and has no old name
+            sync_names(fd)
+
+
 def sync_place(folder: Path, place: bytes, held: int | None) -> None:
     """Make it durable that a name has left the hot folder, and the folder in it that it lay in.
 

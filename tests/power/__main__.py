@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from contrib.demo import scans, token
-from tests.power.cuts import Replay, record
+from contrib.demo import token
+from tests.power.cuts import Replay, draw, record
 
 
 def main() -> int:
@@ -20,18 +20,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="power") as name:
         root = Path(name)
         files = token.make_token(root / "t" / "t", pin=token.random_pin())
-        drawn = []
-        for number in range(3):
-            drawn.append(root / f"scan{number}.pdf")
-            drawn[-1].write_bytes(
-                scans.pdf_of([scans.jpeg_page(number + 1, title="Bescheid", dpi=40)])
-            )
-        replay = Replay(record(root, files, drawn), root / "replay")
+        drawn = draw(root)
         violations = 0
-        for seed in range(asked.seed, asked.seed + asked.count):
-            for wrong in replay.cut(seed):
-                violations += 1
-                print(wrong)
+        for apart in (False, True):
+            place = root / ("apart" if apart else "one")
+            place.mkdir()
+            replay = Replay(record(place, files, drawn, apart=apart), place / "replay")
+            for seed in range(asked.seed + apart, asked.seed + asked.count, 2):
+                for wrong in replay.cut(seed):
+                    violations += 1
+                    print(wrong, flush=True)
     print(f"power: {asked.count} cuts, {violations} violations, seed {asked.seed}")
     return 1 if violations else 0
 

@@ -439,14 +439,14 @@ def test_what_is_anothers_in_a_folder_of_ours_is_a_persons_to_explain(tmp_path: 
     (hot / "a.pdf").write_bytes(SCAN)
     own = take(desk_of(config), "a.pdf").arrival.id
     folder = folder_of(config.documents, own)
-    whole = adopted(folder, config.documents, {})
+    whole = adopted(folder, config.documents, ())
     (folder / "sidecar.json").write_bytes(b"{}")
     for name in ("original.pdf", "sidecar.json"):
         os.chown(folder / name, SCANNER, SCANNER)
 
     assert whole.arrival.id == own
     with pytest.raises(NotNow):
-        adopted(folder, config.documents, {})
+        adopted(folder, config.documents, ())
     with pytest.raises(NotNow):
         Tray(hot, config.documents, lambda: None).stored(own)
 
