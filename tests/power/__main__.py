@@ -8,7 +8,12 @@ import tempfile
 from pathlib import Path
 
 from contrib.demo import token
+from tests.crash.anywhere.starter import Preloaded
 from tests.power.cuts import Replay, draw, record
+from tests.power.whole import restart
+
+WHOLE = 50
+"""After one cut in so many the whole service goes on: that takes seconds."""
 
 
 def main() -> int:
@@ -21,16 +26,25 @@ def main() -> int:
         root = Path(name)
         files = token.make_token(root / "t" / "t", pin=token.random_pin())
         drawn = draw(root)
-        violations = 0
+        starter = Preloaded(files)
+        violations = whole = 0
         for apart in (False, True):
             place = root / ("apart" if apart else "one")
             place.mkdir()
             replay = Replay(record(place, files, drawn, apart=apart), place / "replay")
             for seed in range(asked.seed + apart, asked.seed + asked.count, 2):
-                for wrong in replay.cut(seed):
-                    violations += 1
+                found = replay.cut(seed)
+                if seed // 2 % WHOLE == 0:
+                    whole += 1
+                    found += restart(replay, seed, files, starter)
+                violations += len(found)
+                for wrong in found:
                     print(wrong, flush=True)
-    print(f"power: {asked.count} cuts, {violations} violations, seed {asked.seed}")
+        starter.close()
+    print(
+        f"power: {asked.count} cuts, after {whole} the whole service ran on,"
+        f" {violations} violations, seed {asked.seed}"
+    )
     return 1 if violations else 0
 
 

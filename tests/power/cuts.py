@@ -202,9 +202,9 @@ class Replay:
     """Makes cuts in a recorded run, in the plain folder *place*."""
 
     def __init__(self, recorded: Recorded, place: Path) -> None:
-        self._recorded = recorded
+        self.recorded = recorded
         self._targets = below(recorded.operations, TARGETS)
-        self._place = place
+        self.place = place
         place.mkdir()
         toml = place.parent / "replay.toml"
         toml.write_text(recorded.config.replace(str(recorded.root), str(place)))
@@ -226,16 +226,16 @@ class Replay:
     def lay(self, seed: int, ignored: Container[str] = ()) -> tuple[int, str]:
         """Put what the cut of *seed* leaves into the folder; return where it was, and in words."""
         chance = random.Random(seed)  # noqa: S311 (repeatable)
-        recorded = self._recorded
+        recorded = self.recorded
         at = chance.randrange(recorded.begin, len(recorded.operations) + 1)
         loss = chance.choice(list(Loss))
         loose = chance.random() < 0.5
         faithful = self._targets if chance.random() < 0.25 else ()
         done = recorded.operations[:at]
         kept = survivors(loosened(done) if loose else done, chance, loss, ignored, faithful)
-        shutil.rmtree(self._place)
+        shutil.rmtree(self.place)
         laid: dict[int, Path] = {}
-        self._lay(image_of(kept, recorded.folders), TOP, self._place, laid)
+        self._lay(image_of(kept, recorded.folders), TOP, self.place, laid)
         self._same_files(laid)
         words = ("loose " if loose else "") + ("targets apart " if faithful else "")
         return at, f"seed {seed} at {at} {words}{loss}"
@@ -244,8 +244,8 @@ class Replay:
         """Let each file be, for document.json, the one it was: inode and time of last change."""
         for inode, path in laid.items():
             if path.name != "document.json":
-                os.utime(path, ns=(self._recorded.changed[inode],) * 2)
-        for path in self._place.rglob("document.json"):
+                os.utime(path, ns=(self.recorded.changed[inode],) * 2)
+        for path in self.place.rglob("document.json"):
             try:
                 facts = json.loads(path.read_bytes())
             except ValueError:
@@ -255,9 +255,9 @@ class Replay:
                 path.write_text(json.dumps(facts, sort_keys=True) + "\n")
 
     def _lay(self, image: Image, inode: int, path: Path, laid: dict[int, Path]) -> None:
-        path.mkdir(mode=stat.S_IMODE(self._recorded.modes.get(inode, 0o700)) or 0o700)
+        path.mkdir(mode=stat.S_IMODE(self.recorded.modes.get(inode, 0o700)) or 0o700)
         for name, under in image.folders.get(inode, {}).items():
-            mode = self._recorded.modes[under]
+            mode = self.recorded.modes[under]
             if stat.S_ISDIR(mode):
                 self._lay(image, under, path / name, laid)
             elif stat.S_ISREG(mode) and under in laid:
@@ -287,14 +287,14 @@ class Replay:
         return found
 
     def _scans(self, at: int) -> list[str]:
-        hot = self._place / "hot"
+        hot = self.place / "hot"
         places = [p for p in hot.iterdir() if p.is_file()]
         places += [p for p in (hot / ".scanseal").glob("*") if p.is_file()]
         places += self._config.documents.glob("*/*/*/*/original.*")
         counted = Counter(_sha256(path) for path in places)
         return [
             f"a scan is there {counted[digest]} times"
-            for digest, since in self._recorded.dropped.items()
+            for digest, since in self.recorded.dropped.items()
             if counted[digest] > 1 or (at >= since and not counted[digest])
         ]
 
@@ -307,7 +307,7 @@ class Replay:
                 found += self._document(document)
                 for delivery in reader.deliveries(document.id):
                     for part in delivery.parts:
-                        stored = self._place / delivery.target / document.id / part.file
+                        stored = self.place / delivery.target / document.id / part.file
                         vouched[stored] = part.digest.hex
                         own = folder_of(self._config.documents, document.id) / part.file
                         if _sha256(own) != part.digest.hex:
@@ -319,7 +319,7 @@ class Replay:
         for target in TARGETS:
             found += [
                 f"{target} holds a {stored.name} that nobody vouches for"
-                for stored in (self._place / target).glob("*/[!.]*")
+                for stored in (self.place / target).glob("*/[!.]*")
                 if vouched.get(stored) != _sha256(stored)
             ]
         return found
@@ -333,7 +333,7 @@ class Replay:
         if sealed is not None and _sha256(folder / "sealed.pdf") != sealed.hex:
             found.append("a committed seal is not there")
         if document.copy is Copy.THERE:
-            copies = self._place.glob(f"hot/rejected/*~{document.id[-8:]}.pdf")
+            copies = self.place.glob(f"hot/rejected/*~{document.id[-8:]}.pdf")
             if [_sha256(p) for p in copies] != [document.digest.hex]:
                 found.append("the copy of a refused scan is not there")
         elif document.state in {State.REFUSED, State.HELD} and self._is_good(document):
@@ -342,7 +342,7 @@ class Replay:
 
     def _is_good(self, document: Document) -> bool:
         """Return whether that scan can be sealed: neither spoilt nor torn before we had it."""
-        return document.digest.hex in self._recorded.dropped.keys() - self._recorded.spoilt
+        return document.digest.hex in self.recorded.dropped.keys() - self.recorded.spoilt
 
 
 def _sha256(path: Path) -> str:
