@@ -37,7 +37,7 @@ def adopted(folder: Path, documents: Path, sections: Iterable[HotFolder]) -> Cla
     section = next((one for one in sections if one.name == origin.hotfolder), None)
     clear_temporaries(folder)
     if section is not None:
-        drop_old_name(Path(section.path), origin.place, original)
+        drop_old_name(Path(section.path), origin, original)
     with os.fdopen(open_scan(original), "rb", buffering=0) as file:
         facts = facts_of(file.fileno())
         if not is_ours(facts):

@@ -150,7 +150,7 @@ class Desk:
             self._rename(document_id, origin.id)
             return self._finish(origin)
         clear_temporaries(folder)
-        drop_old_name(self.folder, origin.place, self.private_path(document_id))
+        drop_old_name(self.folder, origin, self.private_path(document_id))
         if look is not None:
             origin = replace(origin, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
             self._write(origin)

@@ -1,6 +1,6 @@
 """Leaves out the fsyncs of one place at a time and makes cuts until one is caught.
 
-    python -m tests.power.mutations         prints the table of docs/durability.md
+python -m tests.power.mutations         prints the table of docs/durability.md
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ class AfterCut(Scene):
         found = self.documents()
         states = {document.state for document in found}
         copies = all(d.copy is Copy.THERE for d in found if d.state is State.REFUSED)
-        return self._worked and copies and states <= {State.FILED, State.REFUSED} and not self._lying()
+        return (
+            self._worked and copies and states <= {State.FILED, State.REFUSED} and not self._lying()
+        )
 
     def _lying(self) -> Counter[str]:
         """Return what waits in the hot folder; an empty file is no scan yet, for ever perhaps."""
