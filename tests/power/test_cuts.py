@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["seal_token"]
 SEED = 100
-COUNT = 80
+COUNT = 60
 WHOLE = 2
 """So many of the cuts the whole service goes on after."""
 
