@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SYNC_FILE_RANGE_WRITE: Final = 2
 """sync_file_range(2)."""
 _LIBC: Final = ctypes.CDLL(None)
+_durable_folders: Final[set[Path]] = set()
+"""Those with others in them that `make_folders` has seen to in this process: one each day."""
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -79,15 +81,20 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, below: Path) -> None:
-    """Create *folder* and what is missing between it and *below*, durably, mode 0700."""
+    """Create *folder* and what is missing between it and *below*, durably, mode 0700.
+
+    A folder that this process finds may have been made by one that was killed before its
+    fsync: its name is made durable the first time. Two threads may do that twice.
+    """
     missing = []
     here = folder
-    while here != below and not here.is_dir():
+    while here != below and not (here in _durable_folders and here.is_dir()):
         missing.append(here)
         here = here.parent
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
         sync_folder(path.parent)
+    _durable_folders.update(missing[1:])  # below the last one is nothing: it is not asked for again
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:

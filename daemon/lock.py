@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from daemon import durable
@@ -30,9 +30,14 @@ def alone(state_dir: Path, *, wiping: bool = False) -> Iterator[None]:
 
     Likewise if it is being wiped, unless that is gone on with: *wiping*.
     """
+    missing = [path for path in state_dir.parents if not path.is_dir()]
     if not state_dir.is_dir():
         state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
-        durable.sync_folder(state_dir.parent)  # else a power cut takes it with all that is in it
+    # Else a power cut takes it with all that is in it. It may have been made by a process that
+    # was killed before it came to this. A folder that we may not list is not one we made.
+    for path in (*reversed(missing), state_dir):
+        with suppress(PermissionError):
+            durable.sync_folder(path.parent)
     # Not to write: the lock can be held on a disk that is read-only now.
     fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

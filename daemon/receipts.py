@@ -45,12 +45,16 @@ def settle(folder: Path, delivery: Delivery, committed: Sequence[dict[str, Any]]
     """Make the receipt of *delivery* durable; return whether it proves what it has to.
 
     One that a power cut took is written again. One that says something else than what
-    was *committed* is left as it is, and so is one that proves not every part.
+    was *committed* is left as it is, and so is one that proves not every part. Also gone
+    is what a power cut left of its writing: a temporary name whose rename was lost.
     """
     path = path_in(folder, delivery.target)
     found = _read(path, delivery, committed)
     if found == "other" or not _proves(delivery, committed):
         return False
+    for left in folder.iterdir():
+        if left.name.startswith(f".{path.name}."):
+            left.unlink(missing_ok=True)
     if found == "lost":
         durable.write(path, text(delivery, committed))
     else:

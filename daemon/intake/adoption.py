@@ -9,29 +9,35 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon import durable
 from daemon.intake import NotNow, Reason
 from daemon.intake.claim import Claimed
-from daemon.intake.moving import is_ours
+from daemon.intake.moving import drop_old_name, is_ours
 from daemon.intake.origin import Origin, clear_temporaries, origin_of, stored
 from daemon.intake.settle import Look, examine, facts_of, flaw, open_scan, writer_open
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+
+    from daemon.config import HotFolder
 
 
-def adopted(folder: Path, documents: Path, awaits: dict[str, str]) -> Claimed:
+def adopted(folder: Path, documents: Path, sections: Iterable[HotFolder]) -> Claimed:
     """Return the claim of the original in *folder*, durable; NotNow if it cannot be one now.
 
-    *awaits* is by hot folder what has to be known of a scan before it is sealed.
+    It came from one of the hot folders in *sections*, or from one that is configured no longer.
     """
     origin = origin_of(folder)
     original = stored(folder)
     if origin is None or original is None or origin.id != folder.name:
         raise NotNow(Reason.UNREADABLE, "document.json is missing or cannot be read")
+    section = next((one for one in sections if one.name == origin.hotfolder), None)
     clear_temporaries(folder)
+    if section is not None:
+        drop_old_name(Path(section.path), origin, original)
     with os.fdopen(open_scan(original), "rb", buffering=0) as file:
         facts = facts_of(file.fileno())
         if not is_ours(facts):
@@ -49,7 +55,7 @@ def adopted(folder: Path, documents: Path, awaits: dict[str, str]) -> Claimed:
             raise NotNow(Reason.QUIET)
     durable.sync_folder(folder)
     return Claimed(
-        arrival=origin.arrival(digest, content.kind, awaits.get(origin.hotfolder, "")),
+        arrival=origin.arrival(digest, content.kind, section.awaits if section else ""),
         flaw=flaw(look.size, content),
         copied=False,
     )

@@ -32,6 +32,7 @@ from daemon.intake.moving import (
     Stranded,
     bring,
     digest_of,
+    drop_old_name,
     give_back,
     renamed_out,
     sync_place,
@@ -149,6 +150,7 @@ class Desk:
             self._rename(document_id, origin.id)
             return self._finish(origin)
         clear_temporaries(folder)
+        drop_old_name(self.folder, origin, self.private_path(document_id))
         if look is not None:
             origin = replace(origin, size=look.size, mtime_ns=look.mtime_ns, inode=look.inode)
             self._write(origin)

@@ -337,8 +337,7 @@ class Doorkeeper:
 
     def _adopt(self, document_id: str) -> Claimed:
         documents = self._config.documents
-        awaits = {self._section.name: self._section.awaits}
-        claimed = adopted(folder_of(documents, document_id), documents, awaits)
+        claimed = adopted(folder_of(documents, document_id), documents, (self._section,))
         self._desk.stranded.discard(document_id)
         del self._stranded[document_id]
         return claimed

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from daemon.intake.origin import Origin
+
 RENAME_NOREPLACE: Final = 1
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -184,6 +186,30 @@ def give_back(folder: Path, place: bytes, private: Path, held: int | None) -> No
         stack.callback(os.close, old)
         if libc.renameat2(old, os.fsencode(private.name), fd, name, RENAME_NOREPLACE):
             raise not_now(OSError(ctypes.get_errno(), "renameat2"), "give back", private)
+
+
+def drop_old_name(folder: Path, origin: Origin, own: Path) -> None:
+    """Remove the name that *origin* had in the hot folder if that is the file that we have as *own*.
+
+    A power cut may undo the rename that took it, wholly (then *own* is the copy) or half,
+    as POSIX allows: it would be claimed as another scan. After this the name is gone durably; NotNow if the share cannot do that.
+    """
+    below, _, name = origin.place.rpartition(b"/")
+    was = origin.size, origin.mtime_ns, origin.inode
+    with contextlib.ExitStack() as stack:
+        try:
+            facts = own.lstat()
+            fd = stack.enter_context(opened_folder(folder, below))
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if os.path.samestat(found, facts) or Look.of(found).is_still(*was):
+                    os.unlink(name, dir_fd=fd)
+            apart = os.fstat(fd).st_dev != facts.st_dev
+        except OSError:
+            return
+        # On our own disk a failed fsync ends the process.
+        with at_share("sync", folder) if apart else contextlib.nullcontext():
+            sync_names(fd)
 
 
 def sync_place(folder: Path, place: bytes, held: int | None) -> None:

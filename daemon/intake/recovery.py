@@ -35,10 +35,10 @@ from daemon.intake.settle import leases_here
 from daemon.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from daemon.alarms import Alarms
-    from daemon.config import Config
+    from daemon.config import Config, HotFolder
     from daemon.spool import SpoolThread
 
 log = logging.getLogger("intake")
@@ -64,9 +64,8 @@ async def recover(
             if exc.reason is Reason.PERMISSION:
                 alarms.raise_(exc.reason, section.name, exc.detail)
     unexplained = 0
-    awaits = {section.name: section.awaits for section in config.hotfolders}
     for day in await asyncio.to_thread(_days, config.documents):
-        unexplained += await _look_at(day, private, awaits, spool, clock)
+        unexplained += await _look_at(day, private, config.hotfolders, spool, clock)
     if unexplained:
         alarms.raise_(UNEXPLAINED, detail=str(unexplained))
         log.warning("folders-unexplained n=%d", unexplained)
@@ -138,7 +137,7 @@ def _days(documents: Path) -> list[tuple[datetime, Path]]:
 async def _look_at(
     day: tuple[datetime, Path],
     private: dict[str, frozenset[str] | None],
-    awaits: dict[str, str],
+    sections: Sequence[HotFolder],
     spool: SpoolThread,
     clock: Callable[[], datetime],
 ) -> int:
@@ -157,7 +156,7 @@ async def _look_at(
         match judged(inside, remembered=remembered):
             case "adopt":
                 try:
-                    claimed = await asyncio.to_thread(adopted, folder, path.parents[2], awaits)
+                    claimed = await asyncio.to_thread(adopted, folder, path.parents[2], sections)
                 except NotNow:
                     unexplained += 1
                 else:

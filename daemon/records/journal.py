@@ -5,7 +5,8 @@
     ledger/2026-11-22.p7s              the day's seal, once it is over (records/segments.py)
 
 The database commits first; the files follow with the next group. At start they
-are caught up. A torn last line is ours and is cut off; a file that is ahead of
+are caught up. What a power cut left of the last append is ours and is cut off: half a
+line, or zeros in place of some, with lines behind them; a file that is ahead of
 the database, or says something else, is damage: nothing is touched then. Files
 of other names are somebody else's, and no part of the ledger. In the order of their
 names is the order of the lines; a file's name is the day of its lines, or a later
@@ -21,7 +22,7 @@ import os
 import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from daemon import durable, ledger
 from daemon.errors import CorruptionError
@@ -140,6 +141,10 @@ class Journal:
         # Only now: where the files and the database disagree nothing is touched.
         for path, whole in torn:
             with path.open("rb+") as file:
+                file.seek(whole)
+                for raw in file:
+                    if raw.endswith(b"\n") and b"\0" not in raw:
+                        self._known(path, raw[:-1])
                 file.truncate(whole)
                 os.fsync(file.fileno())
         return day, seq, personal
@@ -280,10 +285,23 @@ def _newest(paths: list[Path], torn: list[tuple[Path, int]]) -> tuple[Path, byte
     return None
 
 
+def _first_zero(file: BinaryIO) -> int:
+    """Return where the first zero byte is, or the file's end: a disk may write later blocks first.
+
+    No line has one in it (RFC 8785 escapes it), so none that was fsynced is behind it.
+    """
+    position = 0
+    while piece := file.read(1 << 16):
+        if (zero := piece.find(0)) >= 0:
+            return position + zero
+        position += len(piece)
+    return position
+
+
 def _last_line(path: Path) -> tuple[bytes | None, int]:
-    """Return the last whole line, or None, and how many bytes there are up to its end."""
+    """Return the last line that is whole with all before it, or None, and where it ends."""
     with path.open("rb") as file:
-        end = position = file.seek(0, os.SEEK_END)
+        end = position = _first_zero(file)
         tail = b""
         while position > 0 and tail.count(b"\n") < 3:
             step = min(1 << 16, position)

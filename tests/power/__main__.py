@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from contrib.demo import scans, token
-from tests.power.cuts import Replay, record
+from contrib.demo import token
+from tests.crash.anywhere.starter import Preloaded
+from tests.power.cuts import Replay, draw, record
+from tests.power.whole import restart
+
+WHOLE = 50
+"""After one cut in so many the whole service goes on: that takes seconds."""
 
 
 def main() -> int:
@@ -17,22 +23,31 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="power") as name:
+    memory = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
+    here = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="power", dir=here) as name:
         root = Path(name)
         files = token.make_token(root / "t" / "t", pin=token.random_pin())
-        drawn = []
-        for number in range(3):
-            drawn.append(root / f"scan{number}.pdf")
-            drawn[-1].write_bytes(
-                scans.pdf_of([scans.jpeg_page(number + 1, title="Bescheid", dpi=40)])
-            )
-        replay = Replay(record(root, files, drawn), root / "replay")
-        violations = 0
-        for seed in range(asked.seed, asked.seed + asked.count):
-            for wrong in replay.cut(seed):
-                violations += 1
-                print(wrong)
-    print(f"power: {asked.count} cuts, {violations} violations, seed {asked.seed}")
+        drawn = draw(root)
+        starter = Preloaded(files)
+        violations = whole = 0
+        for apart in (False, True):
+            place = root / ("apart" if apart else "one")
+            place.mkdir()
+            replay = Replay(record(place, files, drawn, apart=apart), place / "replay")
+            for seed in range(asked.seed + apart, asked.seed + asked.count, 2):
+                found = replay.cut(seed)
+                if seed // 2 % WHOLE == 0:
+                    whole += 1
+                    found += restart(replay, seed, files, starter)
+                violations += len(found)
+                for wrong in found:
+                    print(wrong, flush=True)
+        starter.close()
+    print(
+        f"power: {asked.count} cuts, after {whole} the whole service ran on,"
+        f" {violations} violations, seed {asked.seed}"
+    )
     return 1 if violations else 0
 
 

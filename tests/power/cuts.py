@@ -2,15 +2,17 @@
 
 `record` runs the service on the forgetting disk. `Replay.cut` puts what a cut
 leaves into a plain folder, does there what the next start does (open the spool,
-finish claims), and returns what is wrong. It starts no token and no workers: what sealing and
-delivery do after a cut is not seen here.
+finish claims), and returns what is wrong. It starts no token and no workers: what sealing
+and delivery do after a cut is seen in `whole.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
+import math
 import os
 import random
 import shutil
@@ -23,9 +25,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contrib.demo import scans
 from daemon import config as configs
 from daemon.alarms import Alarms
-from daemon.document import DeliveryState, State, folder_of
+from daemon.document import Copy, DeliveryState, State, folder_of
 from daemon.errors import CorruptionError
 from daemon.intake.recovery import UNEXPLAINED, recover
 from daemon.records import journal
@@ -33,7 +36,17 @@ from daemon.records.reader import open_reader
 from daemon.service import _make_places
 from daemon.spool import Spool, open_spool
 from tests.power.disk import ROOT as TOP
-from tests.power.disk import Image, Loss, Name, Operation, Sync, image_of, survivors
+from tests.power.disk import (
+    Image,
+    Loss,
+    Name,
+    Operation,
+    Sync,
+    below,
+    image_of,
+    loosened,
+    survivors,
+)
 from tests.power.power import REPOSITORY, Power
 from tests.system.box import Box
 
@@ -41,8 +54,14 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from contrib.demo.token import TokenFiles
+    from daemon.document import Document
 
 SCANNER = "scanner"
+BROKEN = (
+    b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj\nxref\n0 1\n0000000000 65535 f \n"
+    b"trailer <</Size 1>>\nstartxref\n44\n%%EOF\n"
+)
+TARGETS = ("dms", "archive")
 
 
 class PoweredBox(Box):
@@ -71,12 +90,13 @@ def make_durable(folder: Path) -> None:
         _fsync(path)
 
 
-def scan(hot: Path, source: Path) -> None:
-    """Drop a scan as a careful scanner does: the file and its name are durable."""
+def scan(hot: Path, source: Path, *, careful: bool) -> None:
+    """Drop a scan; a careful scanner makes the file and its name durable, most do not."""
     with (hot / source.name).open("wb") as file:
         file.write(source.read_bytes())
-    _fsync(hot / source.name)
-    _fsync(hot)
+    if careful:
+        _fsync(hot / source.name)
+        _fsync(hot)
 
 
 def _fsync(path: Path) -> None:
@@ -93,9 +113,12 @@ class Recorded:
     operations: list[Operation]
     folders: set[int]
     modes: dict[int, int]
+    changed: dict[int, int]
     begin: int
-    dropped: dict[str, int]
-    """Digests."""
+    dropped: dict[str, float]
+    """By digest; infinity for a scanner that does not care."""
+    spoilt: frozenset[str]
+    """The digests of those that are refused."""
     config: str
     root: Path
 
@@ -106,22 +129,40 @@ class Recorded:
         return Counter(o.site for o in after if isinstance(o, Sync) and o.site != SCANNER)
 
 
-def record(root: Path, token: TokenFiles, scans: Sequence[Path]) -> Recorded:
-    """Run the service from its first start until *scans* are filed, and once more."""
-    power = Power(root)
+def draw(folder: Path) -> list[Path]:
+    """Return three scans to seal, and among them one that is refused."""
+    found = []
+    for number, name in enumerate(("a", "b", "broken", "c")):
+        found.append(folder / f"{name}.pdf")
+        page = scans.jpeg_page(number + 1, title="Bescheid", dpi=40)
+        found[-1].write_bytes(BROKEN if name == "broken" else scans.pdf_of([page]))
+    return found
+
+
+def record(
+    root: Path, token: TokenFiles, sources: Sequence[Path], *, apart: bool = False
+) -> Recorded:
+    """Run the service from its first start until *sources* are filed, those that are none refused.
+
+    *apart*: hot folder, state_dir and targets are file systems of their own.
+    """
+    power = Power(root, apart=apart)
     try:
         box = PoweredBox(power.disk, token)
         make_durable(power.disk)
         begin = power.length()
-        dropped = {}
+        dropped: dict[str, float] = {}
         try:
             box.start()
-            for number, source in enumerate(scans):
-                scan(power.disk / "hot", source)
-                dropped[hashlib.sha256(source.read_bytes()).hexdigest()] = power.length()
+            for number, source in enumerate(sources):
+                careful = number % 2 == 0
+                scan(power.disk / "hot", source, careful=careful)
+                dropped[_sha256(source)] = power.length() if careful else math.inf
                 if number % 2:
                     box.wait(box.at_rest(number + 1), "filed")
-            box.wait(box.at_rest(len(scans)), "all filed")
+            box.wait(box.at_rest(len(sources)), "all filed")
+            box.wait(lambda: not _without_copy(box), "a copy of what was refused")
+            spoilt = {one.digest.hex for one in box.documents() if one.state is State.REFUSED}
             box.stop()
         finally:
             if box.process is not None and box.process.poll() is None:
@@ -131,13 +172,19 @@ def record(root: Path, token: TokenFiles, scans: Sequence[Path]) -> Recorded:
             _named(found.operations),
             found.folders,
             found.modes,
+            found.changed,
             begin,
             dropped,
+            frozenset(spoilt),
             box.config.read_text(),
             power.disk,
         )
     finally:
         power.close()
+
+
+def _without_copy(box: Box) -> bool:
+    return any(d.copy is not Copy.THERE for d in box.documents() if d.state is State.REFUSED)
 
 
 def _named(operations: list[Operation]) -> list[Operation]:
@@ -155,8 +202,9 @@ class Replay:
     """Makes cuts in a recorded run, in the plain folder *place*."""
 
     def __init__(self, recorded: Recorded, place: Path) -> None:
-        self._recorded = recorded
-        self._place = place
+        self.recorded = recorded
+        self._targets = below(recorded.operations, TARGETS)
+        self.place = place
         place.mkdir()
         toml = place.parent / "replay.toml"
         toml.write_text(recorded.config.replace(str(recorded.root), str(place)))
@@ -165,13 +213,7 @@ class Replay:
 
     def cut(self, seed: int, ignored: Container[str] = ()) -> list[str]:
         """Make the cut of *seed*; return what is wrong then, nothing if all is well."""
-        chance = random.Random(seed)  # noqa: S311 (repeatable)
-        recorded = self._recorded
-        at = chance.randrange(recorded.begin, len(recorded.operations) + 1)
-        loss = chance.choice(list(Loss))
-        kept = survivors(recorded.operations[:at], chance, loss, ignored)
-        shutil.rmtree(self._place)
-        self._lay(image_of(kept, recorded.folders), TOP, self._place, {})
+        at, story = self.lay(seed, ignored)
         try:
             found = asyncio.run(self._start())
             found += self._look(at)
@@ -179,20 +221,51 @@ class Replay:
             found = [f"the service does not start: {exc}"]
         except Exception as exc:  # noqa: BLE001 (whatever it is, it is a violation)
             found = [f"the start fails: {exc!r}"]
-        return [f"seed {seed} at {at} {loss}: {one}" for one in found]
+        return [f"{story}: {one}" for one in found]
+
+    def lay(self, seed: int, ignored: Container[str] = ()) -> tuple[int, str]:
+        """Put what the cut of *seed* leaves into the folder; return where it was, and in words."""
+        chance = random.Random(seed)  # noqa: S311 (repeatable)
+        recorded = self.recorded
+        at = chance.randrange(recorded.begin, len(recorded.operations) + 1)
+        loss = chance.choice(list(Loss))
+        loose = chance.random() < 0.5
+        faithful = self._targets if chance.random() < 0.25 else ()
+        done = recorded.operations[:at]
+        kept = survivors(loosened(done) if loose else done, chance, loss, ignored, faithful)
+        shutil.rmtree(self.place)
+        laid: dict[int, Path] = {}
+        self._lay(image_of(kept, recorded.folders), TOP, self.place, laid)
+        self._same_files(laid)
+        words = ("loose " if loose else "") + ("targets apart " if faithful else "")
+        return at, f"seed {seed} at {at} {words}{loss}"
+
+    def _same_files(self, laid: dict[int, Path]) -> None:
+        """Let each file be, for document.json, the one it was: inode and time of last change."""
+        for inode, path in laid.items():
+            if path.name != "document.json":
+                os.utime(path, ns=(self.recorded.changed[inode],) * 2)
+        for path in self.place.rglob("document.json"):
+            try:
+                facts = json.loads(path.read_bytes())
+            except ValueError:
+                continue
+            if facts["inode"] in laid:
+                facts["inode"] = laid[facts["inode"]].stat().st_ino
+                path.write_text(json.dumps(facts, sort_keys=True) + "\n")
 
     def _lay(self, image: Image, inode: int, path: Path, laid: dict[int, Path]) -> None:
-        path.mkdir(mode=stat.S_IMODE(self._recorded.modes.get(inode, 0o700)) or 0o700)
-        for name, below in image.folders.get(inode, {}).items():
-            mode = self._recorded.modes[below]
+        path.mkdir(mode=stat.S_IMODE(self.recorded.modes.get(inode, 0o700)) or 0o700)
+        for name, under in image.folders.get(inode, {}).items():
+            mode = self.recorded.modes[under]
             if stat.S_ISDIR(mode):
-                self._lay(image, below, path / name, laid)
-            elif stat.S_ISREG(mode) and below in laid:
-                os.link(laid[below], path / name)
+                self._lay(image, under, path / name, laid)
+            elif stat.S_ISREG(mode) and under in laid:
+                os.link(laid[under], path / name)
             elif stat.S_ISREG(mode):
-                (path / name).write_bytes(image.files[below])
+                (path / name).write_bytes(image.files[under])
                 (path / name).chmod(stat.S_IMODE(mode))
-                laid[below] = path / name
+                laid[under] = path / name
 
     async def _start(self) -> list[str]:
         _make_places(self._config)
@@ -214,14 +287,14 @@ class Replay:
         return found
 
     def _scans(self, at: int) -> list[str]:
-        hot = self._place / "hot"
+        hot = self.place / "hot"
         places = [p for p in hot.iterdir() if p.is_file()]
         places += [p for p in (hot / ".scanseal").glob("*") if p.is_file()]
         places += self._config.documents.glob("*/*/*/*/original.*")
         counted = Counter(_sha256(path) for path in places)
         return [
             f"a scan is there {counted[digest]} times"
-            for digest, since in self._recorded.dropped.items()
+            for digest, since in self.recorded.dropped.items()
             if counted[digest] > 1 or (at >= since and not counted[digest])
         ]
 
@@ -231,31 +304,45 @@ class Replay:
         reader = open_reader(self._config.state_dir / "spool.db")
         try:
             for document in reader.newest(10_000):
-                folder = folder_of(self._config.documents, document.id)
-                if [_sha256(p) for p in folder.glob("original.*")] != [document.digest.hex]:
-                    found.append(f"the original of a document is not there ({document.state})")
-                sealed = document.sealed
-                if sealed is not None and _sha256(folder / "sealed.pdf") != sealed.hex:
-                    found.append("a committed seal is not there")
-                if document.state in {State.REFUSED, State.HELD}:
-                    found.append(f"a document is {document.state}: {document.code}")
+                found += self._document(document)
                 for delivery in reader.deliveries(document.id):
                     for part in delivery.parts:
-                        stored = self._place / delivery.target / document.id / part.file
+                        stored = self.place / delivery.target / document.id / part.file
                         vouched[stored] = part.digest.hex
-                        if _sha256(folder / part.file) != part.digest.hex:
+                        own = folder_of(self._config.documents, document.id) / part.file
+                        if _sha256(own) != part.digest.hex:
                             found.append(f"{part.file} is frozen and not there")
                         if delivery.state is DeliveryState.DELIVERED and not stored.exists():
                             found.append(f"{part.file} was acknowledged and is not there")
         finally:
             reader.close()
-        for target in ("dms", "archive"):
+        for target in TARGETS:
             found += [
                 f"{target} holds a {stored.name} that nobody vouches for"
-                for stored in (self._place / target).glob("*/[!.]*")
+                for stored in (self.place / target).glob("*/[!.]*")
                 if vouched.get(stored) != _sha256(stored)
             ]
         return found
+
+    def _document(self, document: Document) -> list[str]:
+        found = []
+        folder = folder_of(self._config.documents, document.id)
+        if [_sha256(p) for p in folder.glob("original.*")] != [document.digest.hex]:
+            found.append(f"the original of a document is not there ({document.state})")
+        sealed = document.sealed
+        if sealed is not None and _sha256(folder / "sealed.pdf") != sealed.hex:
+            found.append("a committed seal is not there")
+        if document.copy is Copy.THERE:
+            copies = self.place.glob(f"hot/rejected/*~{document.id[-8:]}.pdf")
+            if [_sha256(p) for p in copies] != [document.digest.hex]:
+                found.append("the copy of a refused scan is not there")
+        elif document.state in {State.REFUSED, State.HELD} and self._is_good(document):
+            found.append(f"a document is {document.state}: {document.code}")
+        return found
+
+    def _is_good(self, document: Document) -> bool:
+        """Return whether that scan can be sealed: neither spoilt nor torn before we had it."""
+        return document.digest.hex in self.recorded.dropped.keys() - self.recorded.spoilt
 
 
 def _sha256(path: Path) -> str:

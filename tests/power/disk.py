@@ -6,8 +6,10 @@
 Nothing here touches a disk. An fsync of a file makes its content durable, an fsync
 of a folder its names; neither does the other's work (POSIX promises no more). A
 rename is one operation, durable with either folder, and the renames of one file stay
-in order: so do ext4, XFS and Btrfs. Anything else that is pending is independent of
-file and folder: later operations may stay where earlier ones go.
+in order: so do ext4, XFS and Btrfs. On a `loose` disk a rename from one folder to another
+is two, each durable with its own folder only: the old name may come back beside the new
+one, and goes by chance only where the new one stays. Anything else that is pending is
+independent of file and folder: later operations may stay where earlier ones go.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
 ROOT: Final = 1
 SECTOR: Final = 512
@@ -50,6 +52,8 @@ class Name:
     name: str
     inode: int
     source: tuple[int, str] | None = None
+    moved: bool = False
+    """The second half of a rename: the name just before it is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +113,42 @@ class Recording:
     operations: list[Operation]
     folders: set[int]
     modes: dict[int, int]
+    changed: dict[int, int]
+    """When each was changed last, in nanoseconds."""
 
 
-def survivors(  # noqa: C901 (one rule, read from top to bottom)
+def below(operations: Iterable[Operation], tops: Container[str]) -> set[int]:
+    """Return *tops* of the root and everything that ever lay below them."""
+    found: set[int] = set()
+    for one in operations:
+        if isinstance(one, Name) and (
+            one.folder in found or (one.folder == ROOT and one.name in tops)
+        ):
+            found.add(one.inode)
+    return found - {0}
+
+
+def loosened(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Yield *operations* with each rename to another folder as two: a new name, an old one gone."""
+    for one in operations:
+        if isinstance(one, Name) and one.source is not None and one.source[0] != one.folder:
+            yield Name(one.folder, one.name, one.inode)
+            yield Name(*one.source, 0, moved=True)
+        else:
+            yield one
+
+
+def survivors(  # noqa: C901, PLR0912 (one rule, read from top to bottom)
     operations: Iterable[Operation],
     random: random.Random,
     loss: Loss,
     ignored: Container[str] = (),
+    faithful: Container[int] = (),
 ) -> list[Operation]:
-    """Return what stays of *operations*; fsyncs of the sites in *ignored* did not happen."""
+    """Return what stays of *operations*; fsyncs of the sites in *ignored* did not happen.
+
+    What is *faithful* loses nothing: it lies on a disk of its own.
+    """
     kept: list[Operation] = []
     pending: dict[int, list[int]] = {}
     renames: dict[int, list[int]] = {}
@@ -136,15 +167,23 @@ def survivors(  # noqa: C901 (one rule, read from top to bottom)
                 if source is not None:
                     pending.setdefault(source[0], []).append(at)
                     renames.setdefault(inode, []).append(at)
+        if (operation.folder if isinstance(operation, Name) else operation.inode) in faithful:
+            durable.add(at)
         kept.append(operation)
     for moves in renames.values():
         newest = max((at for at in moves if at in durable), default=-1)
         durable.update(at for at in moves if at < newest)
     found = []
     stuck: set[int] = set()
+    stays: Operation | None = None
     for at, one in enumerate(kept):
         moved = one.inode if isinstance(one, Name) and one.source is not None else 0
-        stays = one if at in durable else None if moved in stuck else _what_stays(one, random, loss)
+        if at in durable:
+            stays = one
+        elif moved in stuck or (isinstance(one, Name) and one.moved and stays is None):
+            stays = None
+        else:
+            stays = _what_stays(one, random, loss)
         if stays is not None:
             found.append(stays)
         elif moved:

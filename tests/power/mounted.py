@@ -1,6 +1,6 @@
 """The forgetting disk as a file system: a process of its own, mounted with FUSE.
 
-    python -m tests.power.mounted MOUNTPOINT CONTROL
+    python -m tests.power.mounted MOUNTPOINT CONTROL [apart]
 
 Everything is in memory and every operation is recorded. On the socket CONTROL it
 takes one JSON line per connection and answers with the number of operations:
@@ -8,6 +8,9 @@ takes one JSON line per connection and answers with the number of operations:
     {"cut": seed, "loss": "some"}   forgets what `disk.survivors` lets go
     {"save": path}                  pickles what was recorded
     {"length": true}                how many operations there are
+
+With `apart` each folder of the root is a file system of its own: no rename or link leads
+from one to another, as across mounts.
 
 A cut changes what a mount shows: nobody may have it open, so unmount first. It is
 mounted again by itself; `disk.py` has the rule of what stays.
@@ -62,7 +65,8 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
 
     use_ns = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False) -> None:
+        self._apart = apart
         self._guard = threading.RLock()
         self.live = Image()
         self.operations: list[Operation] = []
@@ -86,7 +90,8 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
         with self._guard:
             modes = {one: facts.mode for one, facts in self.inodes.items()}
             folders = {one for one, mode in modes.items() if stat.S_ISDIR(mode)}
-            return Recording(list(self.operations), folders, modes)
+            changed = {one: facts.changed for one, facts in self.inodes.items()}
+            return Recording(list(self.operations), folders, modes, changed)
 
     def _do(self, operation: Operation) -> None:
         self.operations.append(operation)
@@ -111,6 +116,10 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
     def _place(self, path: str) -> tuple[int, str]:
         folder, _, name = path.rpartition("/")
         return self._at(folder), name
+
+    def _on_one(self, old: str, new: str) -> None:
+        if self._apart and old.split("/")[1] != new.split("/")[1]:
+            raise mfusepy.FuseOSError(errno.EXDEV)
 
     def _made(self, path: str, mode: int) -> int:
         folder, name = self._place(path)
@@ -191,6 +200,7 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
             return self.unlink(path)
 
     def rename(self, old: str, new: str) -> int:
+        self._on_one(old, new)
         with self._guard:
             inode, source, (folder, name) = self._at(old), self._place(old), self._place(new)
             if source != (folder, name):
@@ -200,6 +210,7 @@ class ForgettingDisk(mfusepy.Operations):  # type: ignore[misc]
         return 0
 
     def link(self, target: str, source: str) -> int:
+        self._on_one(source, target)
         with self._guard:
             folder, name = self._place(target)
             if name in self.live.folders[folder]:
@@ -296,9 +307,9 @@ def _listen(disk: ForgettingDisk, control: socket.socket) -> None:
             print(json.dumps(_answer(disk, asked)), file=file, flush=True)
 
 
-def main(mountpoint: str, control: str) -> None:
+def main(mountpoint: str, control: str, *more: str) -> None:
     """Serve until told to end; each time the mount is taken away it comes back."""
-    disk = ForgettingDisk()
+    disk = ForgettingDisk(apart="apart" in more)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(control)
         listening.listen()

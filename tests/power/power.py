@@ -22,15 +22,16 @@ REPOSITORY = Path(__file__).parents[2]
 class Power:
     """The disk at *mountpoint*; `close` ends it."""
 
-    def __init__(self, root: Path) -> None:
-        """Mount a new disk at *root*/disk."""
+    def __init__(self, root: Path, *, apart: bool = False) -> None:
+        """Mount a new disk at *root*/disk; *apart*: each folder in it is a file system."""
         self.disk = root / "disk"
         self.disk.mkdir()
         self._control = root / "control"
         self._recording = root / "recording"
         self._log = (root / "disk.log").open("wb")
+        more = ["apart"] if apart else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.power.mounted", self.disk, self._control],
+            [sys.executable, "-m", "tests.power.mounted", self.disk, self._control, *more],
             cwd=REPOSITORY,
             env={**os.environ, "FUSE_LIBRARY_PATH": "libfuse3.so.3"},
             stdout=self._log,

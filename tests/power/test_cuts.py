@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from contrib.demo import scans
-from tests.power.cuts import Replay, record
+import pytest
+
+from tests.crash.anywhere.starter import Preloaded
+from tests.power.cuts import Replay, draw, record
+from tests.power.whole import restart
 from tests.system.fixtures import seal_token
 
 if TYPE_CHECKING:
@@ -15,19 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["seal_token"]
 SEED = 100
-COUNT = 200
+COUNT = 60
+WHOLE = 2
+"""So many of the cuts the whole service goes on after."""
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["one disk", "a disk for each folder"])
 def test_no_cut_loses_or_doubles_anything_and_a_missing_fsync_shows(
-    tmp_path: Path, seal_token: TokenFiles
+    tmp_path: Path, seal_token: TokenFiles, *, apart: bool
 ) -> None:
     """Cuts are harmless as the code is; without the fsync of a seal's bytes they are not."""
-    drawn = []
-    for number in range(3):
-        drawn.append(tmp_path / f"scan{number}.pdf")
-        drawn[-1].write_bytes(scans.pdf_of([scans.jpeg_page(number + 1, title="a", dpi=40)]))
-    replay = Replay(record(tmp_path, seal_token, drawn), tmp_path / "replay")
+    recorded = record(tmp_path, seal_token, draw(tmp_path), apart=apart)
+    replay = Replay(recorded, tmp_path / "replay")
     seeds = range(SEED, SEED + COUNT)
 
     assert [wrong for seed in seeds for wrong in replay.cut(seed)] == []
     assert any(replay.cut(seed, {"gap._fill"}) for seed in seeds)
+
+    with closing(Preloaded(seal_token)) as starter:
+        wrong = [restart(replay, seed, seal_token, starter) for seed in seeds[:WHOLE]]
+    assert wrong == [[]] * WHOLE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.power.disk import Loss
+from tests.power.disk import Image, Loss, Name, Operation, Sync, image_of, loosened, survivors
 from tests.power.power import Power
 
 if TYPE_CHECKING:
@@ -93,3 +94,39 @@ def test_sqlite_keeps_what_it_committed_in_full(power: Power) -> None:
 
     with closing(sqlite3.connect(power.disk / "a.db")) as db:
         assert db.execute("SELECT x FROM t").fetchall() == [(1,)]
+
+
+def test_apart_nothing_is_renamed_from_one_folder_of_the_root_to_another(tmp_path: Path) -> None:
+    """Each is a file system of its own."""
+    power = Power(tmp_path, apart=True)
+    try:
+        for name in ("one", "two", "one/inner"):
+            (power.disk / name).mkdir()
+        (power.disk / "one" / "file").touch()
+        (power.disk / "one" / "file").rename(power.disk / "one" / "inner" / "file")
+        for move in (os.rename, os.link):
+            with pytest.raises(OSError, match="cross-device"):
+                move(power.disk / "one" / "inner" / "file", power.disk / "two" / "file")
+    finally:
+        power.close()
+
+
+def test_on_a_loose_disk_a_rename_may_leave_both_names_and_never_none_by_chance() -> None:
+    """Only the fsync of the old folder before that of the new one can leave none."""
+    old, new, file = 2, 3, 4
+    done: list[Operation] = [Name(old, "a", file), Sync(old), Name(new, "b", file, (old, "a"))]
+    chance = Random(1)  # noqa: S311 (repeatable)
+    left = {
+        _names(image_of(survivors(loosened(done), chance, Loss.SOME), {old, new}), old, new)
+        for _ in range(50)
+    }
+    wrong = survivors(loosened([*done, Sync(old)]), chance, Loss.ALL)
+    right = survivors(loosened([*done, Sync(new)]), chance, Loss.ALL)
+
+    assert left == {"a", "ab", "b"}
+    assert _names(image_of(wrong, {old, new}), old, new) == ""
+    assert _names(image_of(right, {old, new}), old, new) == "ab"
+
+
+def _names(image: Image, *folders: int) -> str:
+    return "".join(name for folder in folders for name in image.folders.get(folder, {}))

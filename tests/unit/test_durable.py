@@ -79,6 +79,21 @@ def test_folders_are_made_down_to_the_last_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(below.stat().st_mode) == 0o755
 
 
+def test_a_folder_that_a_kill_left_is_made_durable_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the page cache only, perhaps. Afterwards a document costs one fsync, its own."""
+    day = tmp_path / "2026" / "11"
+    day.mkdir(parents=True)
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+
+    durable.make_folders(day / "one", tmp_path)
+    durable.make_folders(day / "two", tmp_path)
+
+    assert synced == [tmp_path, tmp_path / "2026", day, day]
+
+
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_a_digest_is_of_every_byte(tmp_path: Path, size: int) -> None:
     """Also of the last piece, and of a file that is exactly as long as some pieces."""

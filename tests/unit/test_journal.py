@@ -167,6 +167,49 @@ def test_a_torn_last_line_is_cut_off_and_written_again(state: Path, keep: int) -
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize(("begin", "end"), [(30, 60), (0, 200), (30, -30), (30, None)])
+def test_zeros_in_the_last_append_are_cut_off_and_written_again(
+    state: Path, begin: int, end: int | None
+) -> None:
+    """A disk may have written the end of the append and not its beginning."""
+    spool = opened(state)
+    for number in range(4):
+        noted(spool, number)
+    spool.export_ledger()
+    spool.close()
+    path = state / "ledger" / f"{TODAY}.jsonl"
+    whole = path.read_bytes()
+    begin += whole.index(b"\n") + 1
+    hole = slice(begin, (begin + end if end > 0 else len(whole) + end) if end else len(whole))
+    torn = bytearray(whole)
+    torn[hole] = bytes(len(torn[hole]))
+    path.write_bytes(torn)
+
+    spool = opened(state)
+
+    assert path.read_bytes() == whole
+    assert compare(state) == spool.head()
+
+
+def test_behind_zeros_nothing_is_cut_off_that_the_database_has_not(state: Path) -> None:
+    """No power cut does that: it is a person's to explain, and nothing is touched."""
+    spool = opened(state)
+    for number in range(3):
+        noted(spool, number)
+    spool.export_ledger()
+    spool.close()
+    path = state / "ledger" / f"{TODAY}.jsonl"
+    first, second, third = path.read_bytes().splitlines(keepends=True)[-3:]
+    ahead = third.replace(b'"seq":', b'"seq":9')
+    path.write_bytes(first + bytes(len(second)) + b"\n" + ahead)
+    before = path.read_bytes()
+
+    with pytest.raises(CorruptionError, match="the database has not"):
+        opened(state)
+
+    assert path.read_bytes() == before
+
+
 def test_a_file_that_has_only_a_torn_line_begins_again(state: Path) -> None:
     """The first append of a day was cut: the day before is where the chain stands."""
     spool = opened(state)

@@ -433,20 +433,66 @@ def test_a_private_folder_that_is_moved_away_keeps_the_names_of_its_scans(
     assert (claimed.arrival.id, claimed.arrival.name) == (private.name, b"a.pdf")
 
 
+@pytest.mark.parametrize("adopt", [False, True])
+def test_an_old_name_that_a_power_cut_brought_back_is_no_second_scan(
+    tmp_path: Path, *, adopt: bool
+) -> None:
+    """POSIX lets half of a rename be lost; another file under that name stays (I12)."""
+    config, hot = box(tmp_path)
+    desk = desk_of(config)
+    for name, same in (("a.pdf", True), ("b.pdf", False)):
+        (hot / name).write_bytes(SCAN)
+        own = take(desk, name).arrival.id
+        folder = folder_of(config.documents, own)
+        now_at = folder / "original.pdf"
+        if not adopt:
+            now_at = now_at.rename(desk.private_path(own))
+        if same:
+            os.link(now_at, hot / name)
+        else:
+            (hot / name).write_bytes(SCAN)
+
+        if adopt:
+            claimed = adopted(folder, config.documents, config.hotfolders)
+        else:
+            claimed = desk.resume(own, None, now(), "sure")
+
+        assert (claimed.arrival.id, claimed.copied) == (own, False)
+        assert (hot / name).exists() is not same
+
+
+def test_a_copy_whose_taking_a_power_cut_undid_is_no_second_scan(tmp_path: Path) -> None:
+    """The copy was durable, the rename before it was not: on two disks that may be."""
+    config, hot = box(tmp_path)
+    scan = hot / "a.pdf"
+    scan.write_bytes(SCAN)
+    scan.chmod(0o600)
+    os.link(scan, hot / "other.pdf")  # so it is copied
+    claimed = take(desk_of(config), "a.pdf")
+    desk_of(config).private_path(claimed.arrival.id).rename(scan)
+
+    again = adopted(
+        folder_of(config.documents, claimed.arrival.id), config.documents, config.hotfolders
+    )
+
+    assert (claimed.copied, again.arrival.digest) == (True, claimed.arrival.digest)
+    assert not scan.exists()
+
+
 def test_what_is_anothers_in_a_folder_of_ours_is_a_persons_to_explain(tmp_path: Path) -> None:
     """A scan or a sidecar without a row that somebody else could change is not taken as it is."""
     config, hot = box(tmp_path)
     (hot / "a.pdf").write_bytes(SCAN)
     own = take(desk_of(config), "a.pdf").arrival.id
     folder = folder_of(config.documents, own)
-    whole = adopted(folder, config.documents, {})
+    whole = adopted(folder, config.documents, ())
     (folder / "sidecar.json").write_bytes(b"{}")
     for name in ("original.pdf", "sidecar.json"):
         os.chown(folder / name, SCANNER, SCANNER)
 
     assert whole.arrival.id == own
     with pytest.raises(NotNow):
-        adopted(folder, config.documents, {})
+        adopted(folder, config.documents, ())
     with pytest.raises(NotNow):
         Tray(hot, config.documents, lambda: None).stored(own)
 
