@@ -136,11 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--format", choices=("text", "json", "html"), default="text", help="(default: %(default)s)"
     )
-    command(
-        "rebuild",
-        "Make a lost spool.db again from the ledger's files; the service is stopped.",
-        _rebuild,
-    )
+    _saving(command)
     release = command(
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
@@ -200,6 +196,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     _groups(commands, common)
     return parser
+
+
+def _saving(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands for the day on which a disk is lost, and for those before it."""
+    command(
+        "rebuild",
+        "Make a lost spool.db again from the ledger's files; the service is stopped.",
+        _rebuild,
+    )
+    backup = command(
+        "backup", "Copy all that is needed to go on elsewhere, while the service runs.", _backup
+    )
+    backup.add_argument(
+        "place", type=Path, metavar="PATH", help="a folder on another disk; it gets a new one in it"
+    )
 
 
 def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -446,6 +457,37 @@ def _rebuild(options: argparse.Namespace) -> int:
             print(_word(loaded, key, n=str(len(ids))))
             print("".join(f"  {one}\n" for one in ids), end="")
     return WRONG if made.missing else GOOD
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from daemon.backup import backup  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+    from daemon.progress import Progress  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    os.umask(0o077)
+    now = datetime.now(UTC)
+    formats = Formats(loaded.box.language, loaded.box.timezone, now)
+    if not (loaded.state_dir / "spool.db").is_file():
+        raise CorruptionError("database-missing", f"{loaded.state_dir / 'spool.db'} is not there")
+    with Progress(formats) as progress:
+        made = backup(loaded.state_dir, options.place, progress, now)
+    if os.stat(made.folder).st_dev == os.stat(loaded.state_dir).st_dev:  # noqa: PTH116
+        print(_word(loaded, "backup_same_disk", path=str(options.place)), file=sys.stderr)
+    print(
+        _word(
+            loaded,
+            "backed_up",
+            seq=str(made.head.seq),
+            documents=formats.number(made.documents),
+            size=formats.size(made.new_bytes),
+            path=str(made.folder),
+        )
+    )
+    if made.doubtful:
+        print(_word(loaded, "backup_doubtful", n=str(len(made.doubtful))))
+        print("".join(f"  {one}\n" for one in made.doubtful), end="")
+    return WRONG if made.doubtful else GOOD
 
 
 def _note(options: argparse.Namespace) -> int:

@@ -309,6 +309,26 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Von {n} Dokumenten fehlt die Datei, die es geben müsste; suchen und zurücklegen:",
         "Of {n} documents the file that should be there is missing; find it and put it back:",
     ),
+    "backed_up": (
+        "Gesichert bis Zeile {seq}: {documents} Dokumente, davon neu auf dem Datenträger {size}.\n{path}",
+        "Backed up to line {seq}: {documents} documents, {size} of them new on that disk.\n{path}",
+    ),
+    "backup_same_disk": (
+        "Achtung: {path} liegt auf demselben Dateisystem wie state_dir. Fällt der Datenträger aus, sind beide weg.",
+        "Careful: {path} lies on the same file system as state_dir. If that disk fails, both are gone.",
+    ),
+    "backup_doubtful": (
+        "{n} Dateien oder Dokumente sind nicht so darin, wie sie sein sollten; `scanseal verify --all` aufrufen:",
+        "{n} files or documents are not in it as they should be; run `scanseal verify --all`:",
+    ),
+    "progress_documents": ("{n} Dokumente", "{n} documents"),
+    "progress_documents_of": ("{n} von {total} Dokumenten", "{n} of {total} documents"),
+    "progress_lines": ("{n} Zeilen", "{n} lines"),
+    "progress_lines_of": ("{n} von {total} Zeilen", "{n} of {total} lines"),
+    "progress_days": ("{n} Tage", "{n} days"),
+    "progress_days_of": ("{n} von {total} Tagen", "{n} of {total} days"),
+    "progress_files": ("{n} Dateien", "{n} files"),
+    "progress_files_of": ("{n} von {total} Dateien", "{n} of {total} files"),
     "stored_good": (
         "{n} gesiegelte Dokumente nachgeprüft: alle sind wie festgehalten.",
         "{n} sealed documents read again: all are as committed.",

@@ -33,7 +33,7 @@ ROWS = (
     "clock",
     # the process and its surroundings
     "durable",
-    "lock log notify volume",
+    "lock log notify progress volume",
     # what is kept, and how
     "schema",
     "ledger",
@@ -143,7 +143,7 @@ ROWS = (
     "parts",
     "arrived",
     "commands",
-    "service rebuild",
+    "backup service rebuild",
     "__main__",
 )
 """From the top: modules of one row do not know each other."""
