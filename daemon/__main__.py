@@ -211,6 +211,30 @@ def _saving(command: Callable[..., argparse.ArgumentParser]) -> None:
     backup.add_argument(
         "place", type=Path, metavar="PATH", help="a folder on another disk; it gets a new one in it"
     )
+    restore = command(
+        "restore",
+        "Make a box again in an empty state_dir, from a backup or its archive; the service is stopped.",
+        _restore,
+    )
+    restore.add_argument(
+        "--from",
+        dest="place",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a backup (scanseal-...), or the root of a folder archive",
+    )
+    restore.add_argument(
+        "--box", default="", metavar="ID", help="whose, where several boxes share the archive"
+    )
+    restore.add_argument(
+        "--certificate",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PEM",
+        help="trust these for the ledger's seals, besides [hsm] chain; may be repeated",
+    )
 
 
 def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -488,6 +512,63 @@ def _backup(options: argparse.Namespace) -> int:
         print(_word(loaded, "backup_doubtful", n=str(len(made.doubtful))))
         print("".join(f"  {one}\n" for one in made.doubtful), end="")
     return WRONG if made.doubtful else GOOD
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from daemon import audit, certificate, restore  # noqa: PLC0415
+    from daemon.document import Role  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+    from daemon.lock import alone  # noqa: PLC0415
+    from daemon.progress import Progress  # noqa: PLC0415
+    from daemon.sandbox import Sandbox  # noqa: PLC0415
+    from daemon.workers import Worker  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    os.umask(0o077)
+    now = datetime.now(UTC)
+    formats = Formats(loaded.box.language, loaded.box.timezone, now)
+    found = restore.sources(loaded, options.place.absolute())
+    pems = [Path(loaded.hsm.chain), *options.certificate]
+    trusted = [one for path in pems for one in certificate.load_pem(path)]
+    names = [section.name for section in loaded.targets if section.role == Role.ARCHIVE]
+    places = tuple(str(path.absolute()) for path in found.archives)
+
+    async def make() -> restore.Restored:
+        examiner = Worker(
+            "daemon.examine", place=Path("/"), limits=audit.LIMITS, sandbox=Sandbox(read=places)
+        )
+        try:
+            with Progress(formats) as progress:
+                return await restore.restore(
+                    loaded.state_dir, found, options.box, trusted, names, examiner, progress, now
+                )
+        finally:
+            await examiner.stop()
+
+    with alone(loaded.state_dir):
+        made = asyncio.run(make())
+    print(
+        _word(
+            loaded,
+            "restored",
+            lines=str(made.head.seq),
+            until=formats.moment(made.until or now),
+            documents=formats.number(made.documents),
+            in_doubt=formats.number(made.in_doubt),
+        )
+    )
+    lists = (
+        ("restored_strangers", made.strangers),
+        ("restored_lost", made.lost),
+        ("restored_sealed_after", made.sealed_after),
+        ("restored_missing", made.missing),
+        ("restored_damaged", made.damaged),
+    )
+    for key, ones in lists:
+        if ones:
+            print(_word(loaded, key, n=str(len(ones))))
+            print("".join(f"  {one}\n" for one in ones), end="")
+    return WRONG if any(ones for _, ones in lists) else GOOD
 
 
 def _note(options: argparse.Namespace) -> int:

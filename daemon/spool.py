@@ -68,6 +68,9 @@ DAY_ENDED: Final = "day_ended"
 CACHE_KIB: Final = 16_000
 """What a large database is worked with often stays in memory; SQLite's own 2,000 are not enough."""
 
+RESTORING: Final = "restoring"
+"""Where `scanseal restore` makes what is to lie in state_dir: nothing begins beside half of it."""
+
 AT_ONCE: Final = 64
 """So many calls share one commit at most."""
 
@@ -98,6 +101,8 @@ class Spool(
         replaced by an empty one: CorruptionError.
         """
         path = state_dir / "spool.db"
+        if (state_dir / RESTORING).exists():
+            raise CorruptionError("restore-unfinished", f"{state_dir / RESTORING} is there")
         self.documents = state_dir / "documents"
         """Where each document has its folder."""
         try:

@@ -329,6 +329,38 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "progress_days_of": ("{n} von {total} Tagen", "{n} of {total} days"),
     "progress_files": ("{n} Dateien", "{n} files"),
     "progress_files_of": ("{n} von {total} Dateien", "{n} of {total} files"),
+    "restored": (
+        (
+            "Wiederhergestellt bis Zeile {lines} vom {until}: {documents} Dokumente; {in_doubt} Ablagen"
+            " werden erst erfragt. Was danach geschah, steht nicht in diesem Gerät: Papier, das danach"
+            " gescannt wurde, noch nicht vernichten, bevor es im DMS gefunden ist."
+        ),
+        (
+            "Restored up to line {lines} of {until}: {documents} documents; {in_doubt} deliveries are"
+            " asked for first. What came after that is not in this box: do not destroy paper that was"
+            " scanned later before it was found in the DMS."
+        ),
+    ),
+    "restored_strangers": (
+        "{n} spätere Dokumente liegen gesiegelt im Archiv, dieses Gerät kennt sie nicht; im DMS nachsehen:",
+        "{n} later documents lie sealed in the archive, this box does not know them; look for them in the DMS:",
+    ),
+    "restored_lost": (
+        "Von {n} ungesiegelten Dokumenten ist das Original verloren; das Papier noch einmal scannen:",
+        "Of {n} documents that were not sealed the original is lost; scan the paper again:",
+    ),
+    "restored_sealed_after": (
+        "{n} Dokumente waren hier noch unterwegs, liegen aber schon in DMS oder Archiv; dort nachsehen:",
+        "{n} documents were on their way here, but lie in DMS or archive already; look there:",
+    ),
+    "restored_missing": (
+        "Von {n} gesiegelten Dokumenten fehlt hier eine Datei; der Dienst hält sie zurück:",
+        "Of {n} sealed documents a file is missing here; the service holds them:",
+    ),
+    "restored_damaged": (
+        "{n} Dateien der Sicherung sind nicht mehr, was sie waren:",
+        "{n} files of the backup are no longer what they were:",
+    ),
     "stored_good": (
         "{n} gesiegelte Dokumente nachgeprüft: alle sind wie festgehalten.",
         "{n} sealed documents read again: all are as committed.",

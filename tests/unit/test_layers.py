@@ -143,7 +143,8 @@ ROWS = (
     "parts",
     "arrived",
     "commands",
-    "backup service rebuild",
+    "archived backup service rebuild",
+    "restore",
     "__main__",
 )
 """From the top: modules of one row do not know each other."""
