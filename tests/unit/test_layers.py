@@ -105,7 +105,7 @@ ROWS = (
     "turns",
     # the stage that reads the store again
     "stored",
-    "recheck soundness",
+    "agreement recheck soundness",
     # the stage that delivers
     "targets",
     "targets.folder",
