@@ -880,7 +880,7 @@ def _ledger_verify(options: argparse.Namespace) -> int:
         options.wrong_usage("--certificate, --head and --note go with exported segments (PATH)")
     loaded = config.load(options.config)
     with _progress(loaded) as progress:
-        head = compare(loaded.state_dir)
+        head = compare(loaded.state_dir, partial(progress, "lines"))
         if (loaded.state_dir / "spool.db").exists():
             agree(loaded.state_dir, progress)
     print(_word(loaded, "ledger_whole", n=str(head.seq), hash=head.hash))

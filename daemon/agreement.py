@@ -122,6 +122,7 @@ def _repeat(db: sqlite3.Connection, made: sqlite3.Connection, progress: Step) ->
     replay = Replay(made, box)
     head = ledger.EMPTY
     erased = set()
+    progress("lines", 0, total or 0)
     for row in db.execute(
         "SELECT line, salt, content FROM ledger LEFT JOIN personal USING (seq) ORDER BY seq"
     ):

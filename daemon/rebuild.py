@@ -140,6 +140,7 @@ def _repeat(
             progress(head.seq)
     replay.forget_reading()
     db.execute("COMMIT")
+    progress(head.seq)
     return head
 
 
