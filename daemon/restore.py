@@ -222,8 +222,12 @@ def _move(making: Path, state_dir: Path) -> None:
         if (making / name).exists():
             (making / name).rename(state_dir / name)
     durable.sync_folder(state_dir)
-    shutil.rmtree(making)
+    # In one move, to where every start removes what it finds: half of it would stop a start.
+    left = state_dir / "work" / RESTORING
+    left.parent.mkdir(mode=0o700, exist_ok=True)
+    making.rename(left)
     durable.sync_folder(state_dir)
+    shutil.rmtree(left)
 
 
 # -- the ledger -------------------------------------------------------------------------

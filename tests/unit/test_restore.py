@@ -99,14 +99,13 @@ def again(
     *,
     source: Path | None = None,
     box: str = "",
-    scheme: str = SCHEME,
-    progress: Callable[..., None] = silent,
+    certificate: bytes = b"",
 ) -> Restored:
     """Make the box again in `root/new`, from its archive or from a backup."""
     new = root / "new"
     new.mkdir(exist_ok=True)
     archive = root / "archive"
-    trusted = [token_for(scheme).template.certificate]
+    trusted = [certificate or token_for(SCHEME).template.certificate]
     found = Sources(backup=source, archives=[archive], targets=[archive])
 
     async def make() -> Restored:
@@ -117,7 +116,7 @@ def again(
             sandbox=Sandbox(read=(str(archive),)),
         )
         try:
-            return await restore(new, found, box, trusted, ["archive"], examiner, progress, AGAIN)
+            return await restore(new, found, box, trusted, ["archive"], examiner, silent, AGAIN)
         finally:
             await examiner.stop()
 
@@ -175,7 +174,7 @@ def test_what_is_not_proven_makes_no_box(tmp_path: Path, how: str) -> None:
     box = two_days(tmp_path, nothing)
     first = days_of(tmp_path)[0]
     first.chmod(0o600)
-    scheme = SCHEME
+    certificate = b""
     if how == "changed":
         first.write_bytes(first.read_bytes().replace(b'"test"', b'"text"', 1))
     elif how == "unsealed":
@@ -183,7 +182,7 @@ def test_what_is_not_proven_makes_no_box(tmp_path: Path, how: str) -> None:
     elif how == "gap":
         shutil.rmtree(first.parent)
     elif how == "untrusted":
-        scheme = "rsa-pss-sha256"
+        certificate = token_for("rsa-pss-sha256").template.certificate
     elif how == "boxes":
         other = first.parent.with_name(first.parent.name.replace(box, "f" * 32))
         shutil.copytree(first.parent, other)
@@ -192,7 +191,7 @@ def test_what_is_not_proven_makes_no_box(tmp_path: Path, how: str) -> None:
             shutil.rmtree(day.parent)
 
     with pytest.raises(DaemonError) as caught:
-        again(tmp_path, scheme=scheme)
+        again(tmp_path, certificate=certificate)
 
     assert (type(caught.value), caught.value.code) == {
         "changed": (CorruptionError, "ledger-damaged"),
