@@ -68,6 +68,12 @@ def agree(state_dir: Path, progress: Step) -> None:
     """
     with closing(_reading(state_dir / "spool.db")) as db, closing(_scratch(state_dir)) as made:
         try:
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            if found != schema.VERSION:
+                raise PersonNeeded(
+                    "database-not-compared",
+                    f"spool.db is of version {found}, this program compares {schema.VERSION}",
+                )
             db.execute("BEGIN")  # all that follows sees one moment
             schema.migrate(made)
             made.execute("BEGIN")

@@ -332,13 +332,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "restored": (
         (
             "Wiederhergestellt bis Zeile {lines} vom {until}: {documents} Dokumente; {in_doubt} Ablagen"
-            " werden erst erfragt. Was danach geschah, steht nicht in diesem Gerät: Papier, das danach"
-            " gescannt wurde, noch nicht vernichten, bevor es im DMS gefunden ist."
+            " werden erst erfragt. Was danach geschah, kennt dieses Gerät nicht: Papier, das danach"
+            " gescannt wurde, erst vernichten, wenn es im DMS gefunden ist."
         ),
         (
             "Restored up to line {lines} of {until}: {documents} documents; {in_doubt} deliveries are"
-            " asked for first. What came after that is not in this box: do not destroy paper that was"
-            " scanned later before it was found in the DMS."
+            " asked for first. What came after that this box does not know: destroy paper that was"
+            " scanned later only once it was found in the DMS."
         ),
     ),
     "restored_strangers": (

@@ -156,6 +156,23 @@ def test_a_file_that_cannot_be_read_is_named_and_stops_no_other(
     assert f"{folder_of(Path('documents'), good.id)}/original.pdf" in files(made.folder)
 
 
+def test_two_at_once_would_remove_each_others(spool: Spool, state: Path, place: Path) -> None:
+    """The second is refused, and takes nothing of the first along."""
+    claimed(spool)
+    refused = []
+
+    def again(what: str, done: int, total: int = 0) -> None:
+        del what, done, total
+        with pytest.raises(PersonNeeded) as caught:
+            backup(state, place, silent, LATER)
+        refused.append(caught.value.code)
+
+    made = backup(state, place, again, NOW)
+
+    assert set(refused) == {"backup-running"}
+    assert is_whole(made.folder)
+
+
 @pytest.mark.parametrize("where", ["inside", "missing", "file"])
 def test_it_goes_only_where_it_is_told_to(
     spool: Spool, state: Path, place: Path, where: str

@@ -78,6 +78,14 @@ def test_a_database_as_it_was_written_agrees(spool: Spool, state: Path) -> None:
     assert not (state / SCRATCH).exists()
 
 
+def test_a_database_of_another_version_is_not_compared(spool: Spool, state: Path) -> None:
+    """It has other columns; the service brings it up to date when it starts."""
+    fill(spool)
+    spool._db.execute("PRAGMA user_version = 99")
+
+    assert found(state) == "database-not-compared"
+
+
 def values(state: Path) -> list[tuple[str, str, int]]:
     """Return every column of every table that the lines tell, with a row that has it."""
     with closing(sqlite3.connect(state / "spool.db")) as db:
