@@ -84,7 +84,7 @@ def test_what_comes_meanwhile_is_not_in_it(spool: Spool, state: Path, place: Pat
         """Play the service: this is called once the database is copied."""
         assert (what, done, total) == ("lines", before.seq, 0)
         claimed(spool, 2)
-        spool.note("test", {}, {"who": "Erika"}, NOW + timedelta(days=1))
+        spool.note("start", {}, {"who": "Erika"}, NOW + timedelta(days=1))
         spool.export_ledger()
 
     made = backup(state, place, go_on, LATER)

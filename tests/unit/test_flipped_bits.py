@@ -201,7 +201,7 @@ def test_a_frame_of_the_log_is_found_at_the_start(spool: Spool, state: Path) -> 
 def test_a_line_of_the_ledger_is_found(spool: Spool, state: Path, which: str) -> None:
     """Anywhere in any file."""
     fill(spool)
-    spool.note("test", {}, {"who": "Erika"}, NOW + timedelta(days=1))
+    spool.note("start", {}, {"who": "Erika"}, NOW + timedelta(days=1))
     spool.export_ledger()
     spool.close()
     for path in journal.files(state / "ledger", which):

@@ -91,7 +91,7 @@ def two_days(root: Path, work: Callable[[Spool], None]) -> str:
 
 
 def nothing(spool: Spool) -> None:
-    spool.note("test", {}, {"who": "Erika"}, FIRST)
+    spool.note("start", {}, {"who": "Erika"}, FIRST)
 
 
 def again(
@@ -176,7 +176,7 @@ def test_what_is_not_proven_makes_no_box(tmp_path: Path, how: str) -> None:
     first.chmod(0o600)
     certificate = b""
     if how == "changed":
-        first.write_bytes(first.read_bytes().replace(b'"test"', b'"text"', 1))
+        first.write_bytes(first.read_bytes().replace(b'"start"', b'"stbrt"', 1))
     elif how == "unsealed":
         first.with_suffix(".p7s").unlink()
     elif how == "gap":
@@ -405,7 +405,7 @@ def test_another_history_than_the_archives_is_found(tmp_path: Path) -> None:
     head = journal.verify_files(old[0] / "ledger")
     other = ledger.append(
         head, box_id=journal.box_id(old[0] / "ledger"), at="2026-11-23T10:00:00.000Z",
-        document="", event="test", detail={},
+        document="", event="start", detail={},
     )  # fmt: skip
     lines.write_text(lines.read_text() + other.text + "\n")
 
