@@ -18,6 +18,7 @@ import re
 import sqlite3
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,8 @@ from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from daemon.progress import Progress
 
 GOOD: Final = 0
 WRONG: Final = 1
@@ -136,11 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--format", choices=("text", "json", "html"), default="text", help="(default: %(default)s)"
     )
-    command(
-        "rebuild",
-        "Make a lost spool.db again from the ledger's files; the service is stopped.",
-        _rebuild,
-    )
+    _saving(command)
     release = command(
         "release", "Let a refused or held document, or its deliveries, go on.", _release
     )
@@ -200,6 +199,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     _groups(commands, common)
     return parser
+
+
+def _saving(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands for the day on which a disk is lost, and for those before it."""
+    command(
+        "rebuild",
+        "Make a lost spool.db again from the ledger's files; the service is stopped.",
+        _rebuild,
+    )
+    backup = command(
+        "backup", "Copy all that is needed to go on elsewhere, while the service runs.", _backup
+    )
+    backup.add_argument(
+        "place", type=Path, metavar="PATH", help="a folder on another disk; it gets a new one in it"
+    )
+    restore = command(
+        "restore",
+        "Make a box again in an empty state_dir, from a backup or its archive; the service is stopped.",
+        _restore,
+    )
+    restore.add_argument(
+        "--from",
+        dest="place",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a backup (scanseal-...), or the root of a folder archive",
+    )
+    restore.add_argument(
+        "--box", default="", metavar="ID", help="whose, where several boxes share the archive"
+    )
+    restore.add_argument(
+        "--certificate",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PEM",
+        help="trust these for the ledger's seals, besides [hsm] chain; may be repeated",
+    )
 
 
 def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -375,9 +413,8 @@ def _verify_all(options: argparse.Namespace) -> int:
     stored.give_way()
     trust = certificate.load_pem(Path(loaded.hsm.chain)) if options.deep else []
     stamps = _stamp_authorities(loaded) if options.deep else []
-    counter = sys.stderr if sys.stderr.isatty() else None
 
-    async def look() -> tuple[int, int]:
+    async def look(progress: Progress) -> tuple[int, int]:
         walls = Sandbox(read=(str(loaded.documents.absolute()),))
         worker = Worker("daemon.verify", place=Path("/"), limits=verify.LIMITS, sandbox=walls)
         reader = open_reader(loaded.state_dir / "spool.db")
@@ -394,17 +431,16 @@ def _verify_all(options: argparse.Namespace) -> int:
                         said = ""  # forgotten while it was looked at
                 if said:
                     bad += 1
+                    progress.clear()
                     print(f"{document.id} {said}", flush=True)
-                if counter:
-                    print(f"\r{seen} ", end="", file=counter, flush=True)
+                progress("documents", seen)
         finally:
             reader.close()
             await worker.stop()
-        if counter and seen:
-            print("\r", end="", file=counter)
         return seen, bad
 
-    seen, bad = asyncio.run(look())
+    with _progress(loaded) as progress:
+        seen, bad = asyncio.run(look(progress))
     if bad:
         print(_word(loaded, "stored_bad", n=str(seen), bad=str(bad)))
         return WRONG
@@ -419,19 +455,11 @@ def _rebuild(options: argparse.Namespace) -> int:
 
     loaded = config.load(options.config)
     archives = [section.name for section in loaded.targets if section.role == Role.ARCHIVE]
-    counter = sys.stderr if sys.stderr.isatty() else None
-
-    def progress(lines: int) -> None:
-        if counter:
-            print(f"\r{lines} ", end="", file=counter, flush=True)
-
     if not loaded.state_dir.is_dir():
         raise CorruptionError("ledger-missing", f"{loaded.state_dir} is not there")
     os.umask(0o077)
-    with alone(loaded.state_dir):
-        made = rebuild(loaded.state_dir, archives, progress)
-    if counter:
-        print("\r", end="", file=counter)
+    with alone(loaded.state_dir), _progress(loaded) as progress:
+        made = rebuild(loaded.state_dir, archives, partial(progress, "lines"))
     print(
         _word(
             loaded,
@@ -446,6 +474,92 @@ def _rebuild(options: argparse.Namespace) -> int:
             print(_word(loaded, key, n=str(len(ids))))
             print("".join(f"  {one}\n" for one in ids), end="")
     return WRONG if made.missing else GOOD
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from daemon.backup import backup  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    os.umask(0o077)
+    now = datetime.now(UTC)
+    formats = Formats(loaded.box.language, loaded.box.timezone, now)
+    if not (loaded.state_dir / "spool.db").is_file():
+        raise CorruptionError("database-missing", f"{loaded.state_dir / 'spool.db'} is not there")
+    with _progress(loaded) as progress:
+        made = backup(loaded.state_dir, options.place, progress, now)
+    if os.stat(made.folder).st_dev == os.stat(loaded.state_dir).st_dev:  # noqa: PTH116
+        print(_word(loaded, "backup_same_disk", path=str(options.place)), file=sys.stderr)
+    print(
+        _word(
+            loaded,
+            "backed_up",
+            seq=str(made.head.seq),
+            documents=formats.number(made.documents),
+            size=formats.size(made.new_bytes),
+            path=str(made.folder),
+        )
+    )
+    if made.doubtful:
+        print(_word(loaded, "backup_doubtful", n=str(len(made.doubtful))))
+        print("".join(f"  {one}\n" for one in made.doubtful), end="")
+    return WRONG if made.doubtful else GOOD
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from daemon import audit, certificate, restore  # noqa: PLC0415
+    from daemon.document import Role  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+    from daemon.lock import alone  # noqa: PLC0415
+    from daemon.sandbox import Sandbox  # noqa: PLC0415
+    from daemon.workers import Worker  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    os.umask(0o077)
+    now = datetime.now(UTC)
+    formats = Formats(loaded.box.language, loaded.box.timezone, now)
+    found = restore.sources(loaded, options.place.absolute())
+    pems = [Path(loaded.hsm.chain), *options.certificate]
+    trusted = [one for path in pems for one in certificate.load_pem(path)]
+    names = [section.name for section in loaded.targets if section.role == Role.ARCHIVE]
+    places = tuple(str(path.absolute()) for path in found.archives)
+
+    async def make() -> restore.Restored:
+        examiner = Worker(
+            "daemon.examine", place=Path("/"), limits=audit.LIMITS, sandbox=Sandbox(read=places)
+        )
+        try:
+            with _progress(loaded) as progress:
+                return await restore.restore(
+                    loaded.state_dir, found, options.box, trusted, names, examiner, progress, now
+                )
+        finally:
+            await examiner.stop()
+
+    with alone(loaded.state_dir):
+        made = asyncio.run(make())
+    print(
+        _word(
+            loaded,
+            "restored",
+            lines=str(made.head.seq),
+            until=formats.moment(made.until or now),
+            documents=formats.number(made.documents),
+            in_doubt=formats.number(made.in_doubt),
+        )
+    )
+    lists = (
+        ("restored_strangers", made.strangers),
+        ("restored_lost", made.lost),
+        ("restored_sealed_after", made.sealed_after),
+        ("restored_missing", made.missing),
+        ("restored_damaged", made.damaged),
+    )
+    for key, ones in lists:
+        if ones:
+            print(_word(loaded, key, n=str(len(ones))))
+            print("".join(f"  {one}\n" for one in ones), end="")
+    return WRONG if any(ones for _, ones in lists) else GOOD
 
 
 def _note(options: argparse.Namespace) -> int:
@@ -757,6 +871,7 @@ def _head(text: str) -> Head:
 
 
 def _ledger_verify(options: argparse.Namespace) -> int:
+    from daemon.agreement import agree  # noqa: PLC0415
     from daemon.records.journal import compare  # noqa: PLC0415
 
     if options.paths:
@@ -764,7 +879,10 @@ def _ledger_verify(options: argparse.Namespace) -> int:
     if options.certificate or options.head or options.note:
         options.wrong_usage("--certificate, --head and --note go with exported segments (PATH)")
     loaded = config.load(options.config)
-    head = compare(loaded.state_dir)
+    with _progress(loaded) as progress:
+        head = compare(loaded.state_dir, partial(progress, "lines"))
+        if (loaded.state_dir / "spool.db").exists():
+            agree(loaded.state_dir, progress)
     print(_word(loaded, "ledger_whole", n=str(head.seq), hash=head.hash))
     if not (loaded.state_dir / "spool.db").exists():
         print(_word(loaded, "ledger_files_only"))
@@ -827,6 +945,14 @@ def _ask(
 def _word(loaded: config.Config, key: str, **values: str) -> str:
     """Return a word in the box's language."""
     return WORDS[key][LANGUAGES.index(loaded.box.language)].format(**values)
+
+
+def _progress(loaded: config.Config) -> Progress:
+    """Return the line that shows how far a long command is, in the box's language."""
+    from daemon.formats import Formats  # noqa: PLC0415
+    from daemon.progress import Progress  # noqa: PLC0415
+
+    return Progress(Formats(loaded.box.language, loaded.box.timezone, datetime.now(UTC)))
 
 
 def _explain(exc: DaemonError, options: argparse.Namespace) -> None:

@@ -70,6 +70,10 @@ class SegmentSeen:
     why: str = ""
     """What is wrong with the seal, in the words of `daemon/cms.py`."""
     signer: str = ""
+    certificate: str = ""
+    """The SHA-256 of the signer's certificate."""
+    seal_digest: str = ""
+    """The SHA-256 of the seal itself; "" where there is none that can be read."""
     signed_at: str = ""
     found: tuple[Found, ...] = ()
 
@@ -212,6 +216,10 @@ class _Seal:
     def judged(self, digest: bytes, trusted: list[bytes]) -> dict[str, Any]:
         """Return what this seal over *digest* is worth."""
         facts = {"signed_at": utc_text(self.signed_at), "signer": ""}
+        facts |= {
+            "certificate": cms.sha256(self.certificate),
+            "seal_digest": cms.sha256(self.whole),
+        }
         try:
             about = describe(self.certificate, self.signed_at)
             facts["signer"] = _text(f"{about.subject}, serial {about.serial}")

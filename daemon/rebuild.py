@@ -27,9 +27,9 @@ from daemon import durable, ledger, schema
 from daemon.document import DeliveryEvent, State, folder_of
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records import moves
-from daemon.records.journal import box_id, drop_behind, entries
+from daemon.records.journal import DAY_END, LINES, box_id, drop_behind, entries, files
 from daemon.records.reader import AWAITED
-from daemon.records.replay import Replay
+from daemon.records.replay import DAY_ENDED, Replay
 from daemon.records.transaction import transaction
 from daemon.spool import connect
 from daemon.stored import kept
@@ -69,12 +69,15 @@ def rebuild(
     archives: Collection[str],
     progress: Callable[[int], None],
     now: datetime | None = None,
+    *,
+    closed: bool = False,
 ) -> Rebuilt:
     """Make spool.db again; the caller holds the lock of *state_dir*.
 
     *archives* are the targets that get the ledger's days; *progress* hears of how many
-    lines are done. Raise PersonNeeded while a database is there, CorruptionError where
-    the ledger's files are not whole: nothing is made then.
+    lines are done. *closed*: the files end with a day that is sealed, and nothing may be
+    added to it. Raise PersonNeeded while a database is there, CorruptionError where the
+    ledger's files are not whole: nothing is made then.
     """
     now = now or datetime.now(UTC)
     for ending in BESIDE:
@@ -96,6 +99,11 @@ def rebuild(
         db.execute("INSERT INTO meta VALUES ('box_id', ?)", [box])
         replay = Replay(db, box)
         head = _repeat(replay, db, folder, box, progress)
+        if closed:
+            newest = files(folder)[-1].name.removesuffix(LINES)
+            with transaction(db, box, now) as step:
+                step.set_meta(DAY_ENDED, step.at[:10])
+                step.line("", DAY_END, {"day": newest})
         in_doubt = _make_safe(replay, db, box, archives, head, now)
         found = _compared(replay, db, state_dir / "documents")
         (documents,) = db.execute("SELECT count(*) FROM document").fetchone()
@@ -132,6 +140,7 @@ def _repeat(
             progress(head.seq)
     replay.forget_reading()
     db.execute("COMMIT")
+    progress(head.seq)
     return head
 
 
@@ -180,7 +189,7 @@ def _compared(
     """Return the ids of folders without a row, and of documents whose files are not there."""
     folders = (folder.name for folder in documents.glob("*/*/*/*") if folder.is_dir())
     unclaimed = tuple(sorted(name for name in folders if not replay.exists(name)))
-    missing = tuple(document.id for document in _all(replay, db) if _lacks(documents, document))
+    missing = tuple(document.id for document in _all(replay, db) if lacks(documents, document))
     return unclaimed, missing
 
 
@@ -189,7 +198,8 @@ def _all(replay: Replay, db: sqlite3.Connection) -> Iterator[Document]:
         yield replay.document(row["id"])
 
 
-def _lacks(documents: Path, document: Document) -> bool:
+def lacks(documents: Path, document: Document) -> bool:
+    """Return whether bytes of it should lie here and do not."""
     folder = folder_of(documents, document.id)
     if kept(document):
         # Stamped and killed before the rename: the next start puts it in its place.

@@ -59,6 +59,9 @@ log = logging.getLogger("spool")
 DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite says where the file itself is wrong; anything else may be only of the moment."""
 
+NO_TEXT: Final = "Could not decode to UTF-8"
+"""What Python's module says of a text whose bytes are none; we write no such text."""
+
 UNSYNCED: Final = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 """Extended codes; the first eight bits are those of any error of the disk."""
 
@@ -67,6 +70,9 @@ DAY_ENDED: Final = "day_ended"
 
 CACHE_KIB: Final = 16_000
 """What a large database is worked with often stays in memory; SQLite's own 2,000 are not enough."""
+
+RESTORING: Final = "restoring"
+"""Where `scanseal restore` makes what is to lie in state_dir: nothing begins beside half of it."""
 
 AT_ONCE: Final = 64
 """So many calls share one commit at most."""
@@ -98,6 +104,8 @@ class Spool(
         replaced by an empty one: CorruptionError.
         """
         path = state_dir / "spool.db"
+        if (state_dir / RESTORING).exists():
+            raise CorruptionError("restore-unfinished", f"{state_dir / RESTORING} is there")
         self.documents = state_dir / "documents"
         """Where each document has its folder."""
         try:
@@ -290,8 +298,8 @@ def _box_id(db: sqlite3.Connection) -> str:
 
 def _name_damage(exc: sqlite3.DatabaseError) -> None:
     """Raise CorruptionError if *exc* says that; a disk that is full, or fails, is no damage yet."""
-    # Errors of Python's own module have no such code.
-    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+    # Errors of Python's own module have no such code: one of them is about a text that is none.
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGE or NO_TEXT in str(exc):
         raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
 
 

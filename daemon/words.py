@@ -309,6 +309,58 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Von {n} Dokumenten fehlt die Datei, die es geben müsste; suchen und zurücklegen:",
         "Of {n} documents the file that should be there is missing; find it and put it back:",
     ),
+    "backed_up": (
+        "Gesichert bis Zeile {seq}: {documents} Dokumente, davon neu auf dem Datenträger {size}.\n{path}",
+        "Backed up to line {seq}: {documents} documents, {size} of them new on that disk.\n{path}",
+    ),
+    "backup_same_disk": (
+        "Achtung: {path} liegt auf demselben Dateisystem wie state_dir. Fällt der Datenträger aus, sind beide weg.",
+        "Careful: {path} lies on the same file system as state_dir. If that disk fails, both are gone.",
+    ),
+    "backup_doubtful": (
+        "{n} Dateien oder Dokumente sind nicht so darin, wie sie sein sollten; `scanseal verify --all` aufrufen:",
+        "{n} files or documents are not in it as they should be; run `scanseal verify --all`:",
+    ),
+    "progress_documents": ("{n} Dokumente", "{n} documents"),
+    "progress_documents_of": ("{n} von {total} Dokumenten", "{n} of {total} documents"),
+    "progress_lines": ("{n} Zeilen", "{n} lines"),
+    "progress_lines_of": ("{n} von {total} Zeilen", "{n} of {total} lines"),
+    "progress_days": ("{n} Tage", "{n} days"),
+    "progress_days_of": ("{n} von {total} Tagen", "{n} of {total} days"),
+    "progress_files": ("{n} Dateien", "{n} files"),
+    "progress_files_of": ("{n} von {total} Dateien", "{n} of {total} files"),
+    "restored": (
+        (
+            "Wiederhergestellt bis Zeile {lines} vom {until}: {documents} Dokumente; {in_doubt} Ablagen"
+            " werden erst erfragt. Was danach geschah, kennt dieses Gerät nicht: Papier, das danach"
+            " gescannt wurde, erst vernichten, wenn es im DMS gefunden ist."
+        ),
+        (
+            "Restored up to line {lines} of {until}: {documents} documents; {in_doubt} deliveries are"
+            " asked for first. What came after that this box does not know: destroy paper that was"
+            " scanned later only once it was found in the DMS."
+        ),
+    ),
+    "restored_strangers": (
+        "{n} spätere Dokumente liegen gesiegelt im Archiv, dieses Gerät kennt sie nicht; im DMS nachsehen:",
+        "{n} later documents lie sealed in the archive, this box does not know them; look for them in the DMS:",
+    ),
+    "restored_lost": (
+        "Von {n} ungesiegelten Dokumenten ist das Original verloren; das Papier noch einmal scannen:",
+        "Of {n} documents that were not sealed the original is lost; scan the paper again:",
+    ),
+    "restored_sealed_after": (
+        "{n} Dokumente waren hier noch unterwegs, liegen aber schon in DMS oder Archiv; dort nachsehen:",
+        "{n} documents were on their way here, but lie in DMS or archive already; look there:",
+    ),
+    "restored_missing": (
+        "Von {n} gesiegelten Dokumenten fehlt hier eine Datei; der Dienst hält sie zurück:",
+        "Of {n} sealed documents a file is missing here; the service holds them:",
+    ),
+    "restored_damaged": (
+        "{n} Dateien der Sicherung sind nicht mehr, was sie waren:",
+        "{n} files of the backup are no longer what they were:",
+    ),
     "stored_good": (
         "{n} gesiegelte Dokumente nachgeprüft: alle sind wie festgehalten.",
         "{n} sealed documents read again: all are as committed.",

@@ -81,7 +81,7 @@ class Here:
         """Write so many lines now, and let the files follow."""
         for n in range(number):
             person = {"person": f"Erika Muster {n}"} if personal else None
-            await self.spool(Spool.note, "test", {"n": n}, person, self.now)
+            await self.spool(Spool.note, "start", {"n": n}, person, self.now)
         await self.spool(Spool.export_ledger)
 
     async def may_seal(self) -> bool:

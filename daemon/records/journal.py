@@ -29,7 +29,7 @@ from daemon.errors import CorruptionError
 from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
@@ -178,13 +178,17 @@ def files(folder: Path, ending: str = LINES) -> list[Path]:
     return sorted(folder.glob(DAY + ending))
 
 
-def verify_files(folder: Path) -> ledger.Head:
-    """Follow the chain through all files; return its end or raise CorruptionError."""
+def verify_files(folder: Path, told: Callable[[int], None] = lambda _: None) -> ledger.Head:
+    """Follow the chain through all files; return its end or raise CorruptionError.
+
+    *told* hears after each file how many lines are done.
+    """
     head = ledger.EMPTY
     found = files(folder)
     for path in found:
         with path.open("rb") as file:
             head = ledger.verify(_texts(file, path.name, torn=path == found[-1]), head)
+        told(head.seq)
     return head
 
 
@@ -312,16 +316,17 @@ def _last_line(path: Path) -> tuple[bytes | None, int]:
     return (whole.rpartition(b"\n")[2] if newline else None), end - len(torn)
 
 
-def compare(state_dir: Path) -> ledger.Head:
+def compare(state_dir: Path, told: Callable[[int], None] = lambda _: None) -> ledger.Head:
     """Follow the chain through the files, and through the database if it can be read.
 
     Return the newest head; raise CorruptionError when either chain is broken, or
-    when the two say different things. The files may lag behind by a moment.
+    when the two say different things. The files may lag behind by a moment. *told* hears
+    now and then how many lines are done, of each.
     """
     folder = state_dir / "ledger"
     if not files(folder):
         raise CorruptionError("ledger-missing", f"{folder} holds no ledger")
-    in_files = verify_files(folder)
+    in_files = verify_files(folder, told)
     verify_personal(folder)
     database = state_dir / "spool.db"
     if not database.exists():
@@ -334,6 +339,8 @@ def compare(state_dir: Path) -> ledger.Head:
                 head = ledger.follow(head, line)
                 if head.seq == in_files.seq:
                     at_files = head
+                if head.seq % GROUP == 0:
+                    told(head.seq)
     except sqlite3.DatabaseError as exc:
         raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
     if at_files != in_files:

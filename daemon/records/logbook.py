@@ -23,6 +23,12 @@ class Logbook(Writer):
             LoginRecord(serial, row[0], bool(row[1]), bool(row[2])) if row else LoginRecord(serial)
         )
 
+    def login_serials(self) -> list[str]:
+        """Return the tokens that were ever tried."""
+        return [
+            serial for (serial,) in self._db.execute("SELECT serial FROM login ORDER BY serial")
+        ]
+
     def login_attempted(self, serial: str, now: datetime) -> None:
         """Commit that the PIN is about to be tried; a person's permission is used up by it."""
         with self._step(now) as step:

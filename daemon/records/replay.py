@@ -66,6 +66,7 @@ NO_TABLE: Final = frozenset(
         "start",
         "stop",
         "rebuild",
+        "restore",
         "csr",
         "certificate-import",
         "key-changed",

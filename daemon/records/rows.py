@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.document import (
     UNDESCRIBED,
@@ -21,12 +21,15 @@ from daemon.document import (
     utc_text,
     utc_time,
 )
+from daemon.errors import CorruptionError
 from daemon.ledger import Head, Segment
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+NONE_OF_OURS: Final = (ValueError, TypeError, KeyError, RecursionError)
+"""What a value raises that we never wrote: a bit of it has changed."""
 DOCUMENT = (
     "id, state, hotfolder, profile, kind, size, digest, captured_at, claimed_at, changed_at, clock, code,"
     " came_from, step, tries, images, findings, sealed, sealed_size, note, note_size, checked_at, sealed_at,"
@@ -41,6 +44,13 @@ DELIVERY = (
 
 def document(row: sqlite3.Row) -> Document:
     """Return the document in *row*, selected with the columns DOCUMENT."""
+    try:
+        return _document(row)
+    except NONE_OF_OURS as exc:
+        raise _damaged("document", row["id"], exc) from exc
+
+
+def _document(row: sqlite3.Row) -> Document:
     return Document(
         id=row["id"],
         state=State(row["state"]),
@@ -83,6 +93,11 @@ def document(row: sqlite3.Row) -> Document:
     )
 
 
+def _damaged(table: str, key: object, exc: Exception) -> CorruptionError:
+    what = f"spool.db: {table} {key!r}: {type(exc).__name__}"
+    return CorruptionError("database-damaged", what)
+
+
 def _gap(text: str) -> tuple[int, int] | None:
     if not text:
         return None
@@ -110,6 +125,13 @@ def described_from(text: str) -> Described:
 
 def delivery(row: sqlite3.Row) -> Delivery:
     """Return the delivery in *row*, selected with the columns DELIVERY."""
+    try:
+        return _delivery(row)
+    except NONE_OF_OURS as exc:
+        raise _damaged("delivery", row["document"], exc) from exc
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
     return Delivery(
         document=row["document"],
         target=row["target"],

@@ -126,7 +126,7 @@ def box_with_days(box: Box) -> list[str]:
     now = datetime.now(UTC)
     for back in range(DAYS, 0, -1):
         at = now - timedelta(days=back)
-        spool.note("test", {"back": back}, {"person": "Erika"}, at)
+        spool.note("start", {"back": back}, {"person": "Erika"}, at)
         found.append(at.strftime("%Y-%m-%d"))
     spool.close()
     return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.document import Document, State, folder_of
+from daemon.errors import CorruptionError
 from daemon.records.reader import Reader, open_reader
 from tests.court import docket
 
@@ -162,7 +163,7 @@ class Box:
             self.kill()
         if (self.root / "state" / "spool.db").exists():
             # Of a database that a test has damaged nobody knows what was committed.
-            with contextlib.suppress(sqlite3.DatabaseError):
+            with contextlib.suppress(sqlite3.DatabaseError, CorruptionError):
                 made = [(one, self.folder(one)) for one in self.documents()]
                 docket.hand_over(made, self.token.ca)
 

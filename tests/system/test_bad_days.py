@@ -405,7 +405,7 @@ def test_a_box_that_was_in_the_future_seals_again_when_a_person_says_so(
     assert box.command("clock", "accept").returncode == 1  # there is nothing to accept
     box.stop()
     spool = Spool(box.root / "state")
-    spool.note("test", {}, None, datetime(2099, 1, 1, tzinfo=UTC))
+    spool.note("start", {}, None, datetime(2099, 1, 1, tzinfo=UTC))
     spool.close()
     box.start()
     box.wait(lambda: "clock-unsure" in box.alarms(), "the alarm")

@@ -33,7 +33,7 @@ ROWS = (
     "clock",
     # the process and its surroundings
     "durable",
-    "lock log notify volume",
+    "lock log notify progress volume",
     # what is kept, and how
     "schema",
     "ledger",
@@ -105,7 +105,7 @@ ROWS = (
     "turns",
     # the stage that reads the store again
     "stored",
-    "recheck soundness",
+    "agreement recheck soundness",
     # the stage that delivers
     "targets",
     "targets.folder",
@@ -143,7 +143,8 @@ ROWS = (
     "parts",
     "arrived",
     "commands",
-    "service rebuild",
+    "archived backup service rebuild",
+    "restore",
     "__main__",
 )
 """From the top: modules of one row do not know each other."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.document import Copy, DeliveryState, Digest, Document, Role, State, new_id, utc_text
-from daemon.errors import PersonNeeded, StaleWrite
+from daemon.errors import CorruptionError, PersonNeeded, StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records.reader import open_reader
 from tests.agreement import check
@@ -477,8 +477,9 @@ def test_a_digest_in_a_row_is_checked_when_it_is_read(spool: Spool) -> None:
     document = claimed(spool)
     spool._db.execute("UPDATE document SET digest = 'x'")
 
-    with pytest.raises(ValueError, match="SHA-256"):
+    with pytest.raises(CorruptionError) as caught:
         spool.document(document.id)
+    assert caught.value.code == "database-damaged"
     assert document.digest == Digest.of(b"original 0")
 
 
