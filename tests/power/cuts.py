@@ -128,7 +128,7 @@ def record(root: Path, token: TokenFiles, scans: Sequence[Path]) -> Recorded:
                 box.kill()
         found = power.recording()
         return Recorded(
-            _named(found.operations),
+            named(found.operations),
             found.folders,
             found.modes,
             begin,
@@ -140,7 +140,7 @@ def record(root: Path, token: TokenFiles, scans: Sequence[Path]) -> Recorded:
         power.close()
 
 
-def _named(operations: list[Operation]) -> list[Operation]:
+def named(operations: list[Operation]) -> list[Operation]:
     """Give the fsyncs that said nothing the name of their file: they are SQLite's."""
     names = {o.inode: o.name for o in operations if isinstance(o, Name) and o.inode}
     return [
