@@ -183,15 +183,11 @@ def record(
         power.close()
 
 
-<<<<<<< HEAD
 def _without_copy(box: Box) -> bool:
     return any(d.copy is not Copy.THERE for d in box.documents() if d.state is State.REFUSED)
 
 
-def _named(operations: list[Operation]) -> list[Operation]:
-=======
 def named(operations: list[Operation]) -> list[Operation]:
->>>>>>> 9f1f654700b990b335e4da9461ff67e253f5a9f2
     """Give the fsyncs that said nothing the name of their file: they are SQLite's."""
     names = {o.inode: o.name for o in operations if isinstance(o, Name) and o.inode}
     return [
