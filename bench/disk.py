@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from contrib.demo.token import TokenFiles
 
 MEMORY: Final = "/dev/shm"  # noqa: S108 (it is meant to be memory)
-MEMORY: Final = "/dev/shm"  # noqa: S108 (it is meant to be memory)
 ALONE: Final = 5
 TOGETHER: Final = 100
 LARGE: Final = 5

@@ -216,6 +216,7 @@ class Life:
         self._do(spool.login_attempted, "01", now)
         self._do(spool.login_answered, "01", "accepted", "", now)
         self._do(spool.login_record, "01")
+        self._do(spool.login_serials)
         self._do(spool.permit_login, "01", "uid 0", now)
         self._do(spool.imported, "ab", "uid 0", now)
         self._do(spool.requested, "ab", "uid 0", now)

@@ -59,10 +59,10 @@ def test_one_document_alone(tmp_path: Path, seal_token: TokenFiles) -> None:
         make_durable(power.disk)
         try:
             box.start()
-            scan(box.root / "hot", drawn[0])
+            scan(box.root / "hot", drawn[0], careful=True)
             box.wait(box.at_rest(1), "the first is filed")
             begun = power.length()
-            scan(box.root / "hot", drawn[1])
+            scan(box.root / "hot", drawn[1], careful=True)
             box.wait(box.at_rest(2), "the second is filed")
             ended = power.length()
             assert box.stop() == 0
