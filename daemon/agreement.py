@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from daemon import ledger, schema
 from daemon.errors import CorruptionError, PersonNeeded
+from daemon.records.damage import DAMAGE
 from daemon.records.replay import SAID, Replay
-from daemon.spool import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

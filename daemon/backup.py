@@ -33,8 +33,8 @@ from daemon import durable, ledger, schema
 from daemon.document import Digest, born, folder_of, is_id, utc_text
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.records import journal
+from daemon.records.damage import DAMAGE
 from daemon.records.reader import open_reader
-from daemon.spool import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,8 +13,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from daemon.errors import CorruptionError
+from daemon.records.damage import DAMAGE
 from daemon.records.reader import open_reader
-from daemon.spool import DAMAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,18 +16,11 @@ that kills us is known by name at the next start (the poison rule, I8).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import queue
 import secrets
 import sqlite3
-import threading
-from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon import ledger, schema
 from daemon.document import Event, utc_text
@@ -35,6 +28,7 @@ from daemon.errors import CorruptionError
 from daemon.records import moves
 from daemon.records.clocks import Clocks
 from daemon.records.copies import Copies
+from daemon.records.damage import end_if_unsynced, name_damage
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
@@ -46,24 +40,14 @@ from daemon.records.reader import open_reader
 from daemon.records.rechecks import Rechecks
 from daemon.records.segments import Segments
 from daemon.records.stamps import Stamps
+from daemon.records.thread import Call, OneThread
 from daemon.records.transaction import Group
 from daemon.records.twins import Twins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
-
-log = logging.getLogger("spool")
-
-DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-"""What SQLite says where the file itself is wrong; anything else may be only of the moment."""
-
-NO_TEXT: Final = "Could not decode to UTF-8"
-"""What Python's module says of a text whose bytes are none; we write no such text."""
-
-UNSYNCED: Final = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
-"""Extended codes; the first eight bits are those of any error of the disk."""
 
 DAY_ENDED: Final = "day_ended"
 """The fact by that name: on which day a file of the ledger was closed last."""
@@ -73,12 +57,6 @@ CACHE_KIB: Final = 16_000
 
 RESTORING: Final = "restoring"
 """Where `scanseal restore` makes what is to lie in state_dir: nothing begins beside half of it."""
-
-AT_ONCE: Final = 64
-"""So many calls share one commit at most."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Spool(
@@ -118,7 +96,7 @@ class Spool(
                 path.touch(mode=0o600)
             db = connect(path)
         except sqlite3.DatabaseError as exc:
-            _name_damage(exc)
+            name_damage(exc)
             raise
         try:
             schema.migrate(db, path)
@@ -127,10 +105,10 @@ class Spool(
             self._journal = Journal(self._ledger, db)
             self._finish_erasing()
         except BaseException as exc:
-            _end_if_unsynced(exc)
+            end_if_unsynced(exc)
             db.close()
             if isinstance(exc, sqlite3.DatabaseError):
-                _name_damage(exc)
+                name_damage(exc)
             raise
 
     # -- start and end of the process ------------------------------------------
@@ -255,7 +233,7 @@ class Spool(
 
     # -- several steps, one commit ---------------------------------------------------
 
-    def share_commit(self, calls: Sequence[_Call]) -> None:
+    def share_commit(self, calls: Sequence[Call]) -> None:
         """Run *calls*, and make what they did durable together: all of it, or nothing.
 
         One that fails by itself, as a compare-and-set that came too late, takes no other along.
@@ -268,7 +246,7 @@ class Spool(
                     break
             group.commit()
         except BaseException as exc:  # noqa: BLE001 (it is told to everybody)
-            _end_if_unsynced(exc)
+            end_if_unsynced(exc)
             for call in calls:
                 call.error = exc
         finally:
@@ -294,24 +272,6 @@ def _box_id(db: sqlite3.Connection) -> str:
     made = secrets.token_hex(16)
     db.execute("INSERT INTO meta VALUES ('box_id', ?)", [made])
     return made
-
-
-def _name_damage(exc: sqlite3.DatabaseError) -> None:
-    """Raise CorruptionError if *exc* says that; a disk that is full, or fails, is no damage yet."""
-    # Errors of Python's own module have no such code: one of them is about a text that is none.
-    if getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGE or NO_TEXT in str(exc):
-        raise CorruptionError("database-damaged", f"spool.db: {exc}") from exc
-
-
-def _end_if_unsynced(exc: BaseException) -> None:
-    """End the process here and now after a failed fsync.
-
-    Whoever goes on with the database, or closes it, has SQLite sync the same descriptor
-    again, and the second time the kernel knows of no error.
-    """
-    if getattr(exc, "sqlite_errorcode", 0) in UNSYNCED:
-        log.critical("database-unsynced", exc_info=exc)
-        os._exit(1)
 
 
 def _is_empty(path: Path) -> bool:
@@ -351,113 +311,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
-    """One call of a method, and who waits for its answer."""
-
-    work: Callable[[], Any]
-    together: bool
-    answer: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except BaseException as exc:  # noqa: BLE001 (it is the caller's)
-            _end_if_unsynced(exc)
-            self.error = exc
-
-    def tell(self) -> None:
-        if self.answer.done():
-            return  # nobody waits any more
-        if self.error is not None:
-            self.answer.set_exception(self.error)
-        else:
-            self.answer.set_result(self.result)
-
-
-class SpoolThread:
-    """The spool on its own thread: `await spool(Spool.claim, arrival, now)`.
-
-    One thread, so one writer; the event loop never waits for the disk. What has to wait
-    for its turn is done in order, and where it may be (`together`) with one commit: under
-    load the disk is asked once for several steps. The ledger's files follow in groups:
-    `export_ledger` is due once nothing else is.
-    """
-
-    def __init__(self, spool: Callable[[], Spool], ready: asyncio.Future[Spool]) -> None:
-        """Use `open_spool`: the spool has to be made on the thread it lives on."""
-        self._loop = asyncio.get_running_loop()
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._spool: Spool
-        self._thread = threading.Thread(
-            target=self._serve, args=(spool, ready), name="spool", daemon=True
-        )
-        self._thread.start()
-
-    async def __call__(
-        self, method: Callable[Concatenate[Spool, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run one method of the spool on its thread and return what it returns."""
-        answer: asyncio.Future[T] = self._loop.create_future()
-
-        def work() -> T:
-            return method(self._spool, *args, **kwargs)
-
-        self._calls.put(_Call(work, getattr(method, "together", False), answer))
-        try:
-            return await answer
-        except sqlite3.DatabaseError as exc:
-            _name_damage(exc)
-            raise
-
-    async def close(self) -> None:
-        """Close the database and end the thread."""
-        await self(Spool.close)
-        self.end()
-
-    def end(self) -> None:
-        """End the thread, and wait for it."""
-        self._calls.put(None)
-        self._thread.join()
-
-    # -- on the thread --------------------------------------------------------------
-
-    def _serve(self, spool: Callable[[], Spool], ready: asyncio.Future[Spool]) -> None:
-        opening = _Call(spool, together=False, answer=ready)
-        opening.run()
-        if opening.error is None:
-            self._spool = opening.result
-        self._loop.call_soon_threadsafe(opening.tell)
-        waiting: deque[_Call | None] = deque()
-        while True:
-            waiting.append(self._calls.get())
-            while not self._calls.empty():
-                waiting.append(self._calls.get())
-            while waiting:
-                call = waiting.popleft()
-                if call is None:
-                    return
-                calls = [call]
-                while call.together and waiting and len(calls) < AT_ONCE:
-                    if waiting[0] is None or not waiting[0].together:
-                        break
-                    calls.append(waiting.popleft())  # type: ignore[arg-type]
-                self._do([one for one in calls if not one.answer.cancelled()])
-
-    def _do(self, calls: list[_Call]) -> None:
-        if len(calls) == 1:
-            calls[0].run()
-        elif calls:
-            self._spool.share_commit(calls)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(_tell, calls)
-
-
-def _tell(calls: list[_Call]) -> None:
-    for call in calls:
-        call.tell()
+class SpoolThread(OneThread[Spool]):
+    """The spool, as everybody else has it: `await spool(Spool.claim, arrival, now)`."""
 
 
 async def open_spool(state_dir: Path, *, new: bool = False) -> SpoolThread:

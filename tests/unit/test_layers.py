@@ -38,7 +38,7 @@ ROWS = (
     "schema",
     "ledger",
     "records records.logins records.rows",
-    "records.transaction",
+    "records.transaction records.damage",
     "records.reader",
     "records.counters records.moves records.journal records.writer",
     "records.clocks",
@@ -46,7 +46,7 @@ ROWS = (
         "records.copies records.documents records.deliveries records.logbook"
         " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
-    "records.replay",
+    "records.replay records.thread",
     "spool",
     "clockgate",
     # other processes, and what runs in them

@@ -38,8 +38,9 @@ from daemon.document import STRANGER, Copy, DeliveryState, Document, Kin, Role, 
 from daemon.errors import PersonNeeded, StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records.journal import compare, files, verify_files
+from daemon.records.thread import Call
 from daemon.records.transaction import Group
-from daemon.spool import Spool, _Call
+from daemon.spool import Spool
 from tests.agreement import check
 from tests.rebuilt import again
 from tests.values import NOW, arrival, frozen, part, places, receipts, sealed
@@ -446,7 +447,7 @@ class Machine(RuleBasedStateMachine):
     def share_a_commit(self, data: st.DataObject) -> None:
         calls = self.calls_at_once(data)
         nobody: Any = asyncio.Future
-        waiting = [_Call(work, True, nobody) for work, _ in calls]
+        waiting = [Call(work, True, nobody) for work, _ in calls]
         self.spool.share_commit(waiting)
         for call, (_, known) in zip(waiting, calls, strict=True):
             assert (call.error is None) == (known is not None), call.error
