@@ -38,7 +38,10 @@ ONCE_WRONG = (
     # The database was closed after a failed sync, and that synced it again.
     "broken:fdatasync state/spool.db-wal#3",
     # What was being written beside a document stayed there for ever.
-    "kill:fsync state/documents/DAY/ID/.receipt-dms.json.TEMP#1",
+    (
+        "kill:rename state/documents/DAY/ID/.receipt-dms.json.TEMP"
+        " state/documents/DAY/ID/receipt-dms.json#1"
+    ),
     "kill:fsync state/documents/DAY/ID/.manifest.json.TEMP#2",
 )
 
