@@ -29,6 +29,7 @@ READY: Final = "state IN ('sealed','stamped') AND stamp != 'wanted' AND step = '
 WAITING: Final = "state = 'waiting'"
 SUSPECT: Final = "tries > 0"
 REFUSED: Final = "state = 'refused'"
+TAIL: Final = "substr(id, -8)"
 COPY_WORK: Final = "copy IN ('due','leaving')"
 COPY_THERE: Final = "copy = 'there'"
 SUPERSEDED: Final = "superseded_by != ''"
@@ -201,6 +202,7 @@ def _first(db: sqlite_utils.Database) -> None:
         f"CREATE INDEX document_copy_until ON document(hotfolder, copy_until) WHERE {COPY_THERE}",
         "CREATE INDEX document_hotfolder ON document(hotfolder, id)",
         f"CREATE INDEX document_refused ON document(hotfolder, id) WHERE {REFUSED}",
+        f"CREATE INDEX document_refused_tail ON document(hotfolder, {TAIL}) WHERE {REFUSED}",
         f"CREATE INDEX document_refused_digest ON document(hotfolder, digest) WHERE {REFUSED}",
         f"CREATE INDEX document_superseded ON document(superseded_by) WHERE {SUPERSEDED}",
         "CREATE INDEX document_digest ON document(digest, id)",

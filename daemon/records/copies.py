@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from daemon import schema
 from daemon.document import Copy, Document, utc_text
-from daemon.records.reader import GROUP_DIGITS
+from daemon.records.reader import FEWEST_DIGITS, GROUP_DIGITS
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
@@ -120,11 +120,12 @@ class Copies(Writer):
         return [document_id for (document_id,) in found]
 
     def refused_ending(self, hotfolder: str, tail: str, limit: int) -> list[str]:
-        """Return ids of refused documents of a hot folder that end with the digits *tail*."""
+        """Return ids of refused documents of a hot folder that end with the digits *tail*, 8 or more."""
         last = tail[-GROUP_DIGITS:]
         found = self._db.execute(
-            f"SELECT id FROM document WHERE {schema.REFUSED} AND hotfolder = ?"  # noqa: S608
+            "SELECT id FROM document INDEXED BY document_refused_tail"  # noqa: S608
+            f" WHERE {schema.REFUSED} AND hotfolder = ? AND {schema.TAIL} = ?"
             " AND substr(id, ?) = ? LIMIT ?",
-            [hotfolder, -len(last), last, limit],
+            [hotfolder, last[-FEWEST_DIGITS:], -len(last), last, limit],
         )
         return [document_id for (document_id,) in found]

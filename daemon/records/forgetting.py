@@ -27,7 +27,15 @@ class Forgetting(Clocks):
 
     def aging_profiles(self) -> list[str]:
         """Return the profiles of all documents that time goes by for."""
-        return self._profiles(schema.AGING)
+        # From one profile to the next along the index: a million rows have a few profiles.
+        statement = (
+            "SELECT min(profile) FROM document INDEXED BY document_aging"  # noqa: S608
+            f" WHERE {schema.AGING} AND profile > ?"
+        )
+        found: list[str] = []
+        while name := self._db.execute(statement, [found[-1] if found else ""]).fetchone()[0]:
+            found.append(name)
+        return found
 
     def aged(
         self, profile: str, state: State, until: datetime, limit: int, after: Document | None = None
@@ -95,8 +103,8 @@ class Forgetting(Clocks):
         None that was superseded, once no copy of it lies in `rejected` any more.
         """
         superseded = (
-            f"SELECT count(*) FROM document WHERE {schema.SUPERSEDED}"  # noqa: S608
-            " AND state = 'discarded' AND copy = ''"
+            "SELECT count(*) FROM document INDEXED BY document_superseded"  # noqa: S608
+            f" WHERE {schema.SUPERSEDED} AND state = 'discarded' AND copy = ''"
         )
         counts = dict(self.counts().get("document", {}))
         counts.pop(State.FORGOTTEN, None)
