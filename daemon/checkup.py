@@ -66,9 +66,9 @@ def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
     findings = [_state_dir(config), _volume(config), _swap()]
     for folder in config.hotfolders:
         findings.extend(_hotfolder(config, folder))
-    for target in config.targets:
-        where = f"[[target]] {target.name}"
-        findings.append(_writable(where, Path(target.path), "check_why_target"))
+    for share in config.shares:
+        where = f"[[target]] {share.name}"
+        findings.append(_writable(where, Path(share.path), "check_why_target"))
     findings.append(_readable("[hsm] module", Path(config.hsm.module)))
     findings.extend(
         _certificate(f"[hsm] {key}", Path(name))

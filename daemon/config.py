@@ -16,7 +16,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.document import Role
+from daemon.document import GRADES, Role
 from daemon.errors import ConfigError
 from daemon.sections import (
     STAMPED_LEVELS,
@@ -27,18 +27,19 @@ from daemon.sections import (
     Mqtt,
     Profile,
     Seal,
-    TargetSection,
     Web,
     is_absolute,
     within,
 )
+from daemon.targetsections import KINDS, FolderSection, TargetSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = [
     "Box",
     "Config",
+    "FolderSection",
     "HotFolder",
     "HsmSection",
     "LimitsSection",
@@ -94,6 +95,11 @@ class Config:
         return self.state_dir / "revocation"
 
     @property
+    def shares(self) -> tuple[FolderSection, ...]:
+        """The targets that are folders of this machine."""
+        return tuple(target for target in self.targets if isinstance(target, FolderSection))
+
+    @property
     def socket(self) -> Path:
         """Where commands reach the running service."""
         return self.state_dir / "control.sock"
@@ -112,7 +118,10 @@ class Config:
         return Path(credentials) / rest
 
 
-LISTS: dict[str, type[Any]] = {"hotfolder": HotFolder, "target": TargetSection}
+LISTS: dict[str, Callable[[object], type[Any]]] = {
+    "hotfolder": lambda _: HotFolder,
+    "target": lambda raw: _kind(raw.get("kind") if isinstance(raw, dict) else None),
+}
 TABLES: dict[str, type[Any]] = {"box": Box, "hsm": HsmSection, "seal": Seal}
 OPTIONAL: dict[str, type[Any]] = {"mqtt": Mqtt, "web": Web, "limits": LimitsSection}
 KNOWN = (*TABLES, *OPTIONAL, *LISTS, "profile")
@@ -142,10 +151,10 @@ def load(path: Path) -> Config:
     }
     lists = {
         name: [
-            _section(cls, f"[[{name}]] {_called(item, number)}:", item, problems)
+            _section(choose(item), f"[[{name}]] {_called(item, number)}:", item, problems)
             for number, item in enumerate(_list(raw, name, problems), 1)
         ]
-        for name, cls in LISTS.items()
+        for name, choose in LISTS.items()
     }
     profiles = {
         name: _section(Profile, f"[profile.{name}]", item, problems)
@@ -153,6 +162,7 @@ def load(path: Path) -> Config:
     }
     problems += _together(single["box"], lists["hotfolder"], lists["target"], tuple(profiles))
     problems += _levels(profiles, single["seal"])
+    problems += _routes(profiles, lists["target"])
     if problems:
         raise ConfigError(tuple(problems))
     return Config(
@@ -202,6 +212,61 @@ def _together(
     yield from _reports(box, folders, receivers)
 
 
+def _kind(name: object) -> type[TargetSection]:
+    """Return the section of that kind of target; of one that is not known what all kinds have."""
+    return KINDS.get(name, TargetSection) if isinstance(name, str) else TargetSection
+
+
+def _shares(receivers: Sequence[TargetSection]) -> list[tuple[str, str]]:
+    """Return which folders are targets, and where that is said."""
+    shares = [target for target in receivers if isinstance(target, FolderSection)]
+    return [(f"[[target]] {share.name}: path", share.path) for share in shares]
+
+
+def _routes(
+    profiles: Mapping[str, Profile | None], targets: Sequence[TargetSection | None]
+) -> Iterator[str]:
+    """Yield what is wrong with where documents go, in what order, and how well that is proven."""
+    if None in targets:
+        return  # one that is wrong in itself may be the one that is looked for here
+    known = {target.name: target for target in targets if target}
+    for target in known.values():
+        chain = [target.name]
+        while (after := known[chain[-1]].after) in known and after not in chain:
+            chain.append(after)
+        if after and after not in known:
+            hint = _meant(after, tuple(known))
+            yield f"[[target]] {target.name}: after: there is no target {after!r}" + (
+                f" (did you mean {hint!r}?)" if hint else ""
+            )
+        elif after == target.name:
+            yield f"[[target]] {target.name}: after: would wait for itself"
+    for name, profile in profiles.items():
+        if profile:
+            yield from _route(f"[profile.{name}]", profile, known)
+
+
+def _route(where: str, profile: Profile, known: Mapping[str, TargetSection]) -> Iterator[str]:
+    for name in profile.targets:
+        if name not in known:
+            hint = _meant(name, tuple(known))
+            yield f"{where} targets: there is no target {name!r}" + (
+                f" (did you mean {hint!r}?)" if hint else ""
+            )
+    used = [known[name] for name in profile.targets or known if name in known]
+    for role in Role:
+        if profile.targets and role not in {target.role for target in used}:
+            yield f"{where} targets: none has role = '{role}': a document needs a DMS and an archive"
+    for target in used:
+        if target.after and target.after in known and known[target.after] not in used:
+            yield f"{where} targets: {target.name} waits for {target.after}, which is none of them"
+        if GRADES.index(target.proof) < GRADES.index(profile.proof):
+            yield (
+                f"{where} proof: [[target]] {target.name} proves by {target.proof!r},"
+                f" this profile accepts nothing weaker than {profile.proof!r}"
+            )
+
+
 def _levels(profiles: Mapping[str, Profile | None], seal: Seal | None) -> Iterator[str]:
     """Yield which profiles want time stamps that nobody gives."""
     for name, profile in profiles.items():
@@ -215,7 +280,7 @@ def _places(
     """Yield which places lie in each other."""
     places = [("[box] state_dir", box.state_dir)] if box else []
     places += [(f"[[hotfolder]] {h.name}: path", h.path) for h in folders]
-    places += [(f"[[target]] {t.name}: path", t.path) for t in receivers]
+    places += _shares(receivers)
     places = [(where, place) for where, place in places if is_absolute(place)]
     for number, (where, place) in enumerate(places):
         for other, path in places[number + 1 :]:
@@ -237,7 +302,7 @@ def _reports(
 ) -> Iterator[str]:
     """Yield which reports lie where they must not: each may be in its own hot folder only."""
     places = [("[box] state_dir", box.state_dir, "")] if box else []
-    places += [(f"[[target]] {t.name}: path", t.path, "") for t in receivers]
+    places += [(where, place, "") for where, place in _shares(receivers)]
     for folder in folders:
         where = f"[[hotfolder]] {folder.name}:"
         places += [(f"{where} path", folder.path, folder.name)]
@@ -268,7 +333,7 @@ def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> An
     values = {}
     for name, item in known.items():
         if name not in raw:
-            if item.default is MISSING:
+            if _is_needed(item):
                 problems.append(f"{where} {name}: is missing")
             continue
         try:
@@ -279,13 +344,17 @@ def _section(cls: type[Any], where: str, raw: object, problems: list[str]) -> An
             problems.append(f"{where} {name}: {text}")
             continue
         problems.extend(f"{where} {name}: {text}" for text in _field(item, values[name]))
-    lacking = [n for n, item in known.items() if item.default is MISSING and n not in values]
+    lacking = [n for n, item in known.items() if _is_needed(item) and n not in values]
     # Also when something is missing or wrong: everything is said at once.
     made = cls(**values, **dict.fromkeys(lacking, ""))
     problems.extend(
         f"{where} {text}" for text in made.problems() if text.partition(":")[0] not in lacking
     )
     return None if lacking else made
+
+
+def _is_needed(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
 
 
 def _field(item: Field[Any], value: object) -> Iterator[str]:
@@ -311,6 +380,10 @@ def _value(kind: Any, value: object) -> Any:
         if isinstance(value, list) and all(type(item) is str for item in value):
             return tuple(value)
         raise TypeError(f"must be a list of texts (got {value!r})")
+    if typing.get_origin(kind) is dict:
+        if isinstance(value, dict) and all(type(item) is str for item in value.values()):
+            return value
+        raise TypeError(f"must be a table of texts (got {value!r})")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

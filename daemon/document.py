@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from daemon.findings import ENVELOPE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CHUNK = 1 << 18
@@ -329,6 +330,11 @@ class Delivery:
     tries: int = 0
 
 
+GRADES: Final = ("metadata", "checksum", "bytes")
+"""How well a target has proven what it holds, the weakest first: it is listed there with our
+digest; it computed the digest itself; the stored bytes were read back and hashed by us."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What a target holds of one part, as it was read back from the target."""
@@ -341,8 +347,10 @@ class Receipt:
     reference: str
     """How the target names it: a path, an object id, a version id."""
     grade: str
-    """bytes (the stored bytes were read and hashed), checksum or metadata."""
+    """One of GRADES."""
     proved_at: datetime
+    detail: Mapping[str, str] = field(default_factory=dict)
+    """What else the target said of it: version_id, lock_mode, retain_until, object_id."""
 
 
 def new_id(now: datetime) -> str:

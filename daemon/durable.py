@@ -208,3 +208,12 @@ def free_bytes(folder: Path) -> int:
     """Return how much may still be written to the file system of *folder*."""
     facts = os.statvfs(folder)
     return facts.f_bavail * facts.f_frsize
+
+
+def stamp(path: str) -> object:
+    """Return what changes whenever the file at *path* is written or replaced; None without one."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 (a text that may be empty)
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size

@@ -27,6 +27,20 @@ class DaemonError(Exception):
 class TransientError(DaemonError):
     """Unchanged, later, this may work: postpone and try again."""
 
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        in_doubt: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, message)
+        self.in_doubt = in_doubt
+        """A target may hold what was sent, or may yet come to hold it: nobody has said."""
+        self.retry_after = retry_after
+        """For so many seconds the other side wants to be left alone; None: it did not say."""
+
 
 class PermanentError(DaemonError):
     """Unchanged, this will never work: set the document aside for a person."""
@@ -62,11 +76,20 @@ class TargetDisagrees(PermanentError):
         super().__init__("target-disagrees", message)
 
 
+class TargetDuplicate(PermanentError):
+    """The target holds a part more than once: only a person may say which one goes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("target-duplicate", message)
+
+
 class TargetUnreachable(TransientError):
     """The target did not answer, or not in a way that says anything about the document."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("target-unreachable", message)
+    def __init__(
+        self, message: str, *, in_doubt: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__("target-unreachable", message, in_doubt=in_doubt, retry_after=retry_after)
 
 
 class WorkerDied(TransientError):

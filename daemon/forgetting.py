@@ -27,8 +27,11 @@ from typing import TYPE_CHECKING, Final
 
 from daemon import durable, lifecycle, receipts
 from daemon.document import Delivery, DeliveryState, Role, State, folder_of
-from daemon.errors import PermanentError, TargetDisagrees, TransientError
+from daemon.errors import PermanentError, TransientError
+from daemon.outgoing import sendings
+from daemon.records import rows
 from daemon.spool import Spool
+from daemon.targets import check
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,10 +39,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.alarms import Alarms
-    from daemon.document import Document, Part
+    from daemon.document import Document, Receipt
     from daemon.sections import Profile
     from daemon.spool import SpoolThread
-    from daemon.targets import Target
+    from daemon.targets import Sending, Target
 
 log = logging.getLogger("forgetting")
 
@@ -176,6 +179,7 @@ class Forgetting:
         """
         folder = folder_of(self._documents, document.id)
         said = await self._spool(Spool.receipts, document.id)
+        held: dict[str, tuple[Receipt, ...]] = {}
         delivered = [one for one in deliveries if one.state is DeliveryState.DELIVERED]
         for delivery in delivered:
             committed = json.loads(said.get(delivery.target, "[]"))
@@ -183,8 +187,9 @@ class Forgetting:
                 log.error("proof-damaged document=%s target=%s", document.id, delivery.target)
                 self._damaged.append(f"{document.id}/receipt-{delivery.target}.json")
                 return None
+            held[delivery.target] = rows.receipts_from(committed)
         asked = [one for one in delivered if one.target in self._targets]
-        answers = [await self._holds(one) for one in asked]
+        answers = [await self._holds(one, held[one.target]) for one in asked]
         if not all(answers):
             return None
         if {one.role for one in asked} != set(Role):
@@ -192,15 +197,16 @@ class Forgetting:
             return None
         return [one.target for one in asked]
 
-    async def _holds(self, delivery: Delivery) -> bool:
+    async def _holds(self, delivery: Delivery, held: Sequence[Receipt]) -> bool:
         """Ask a target for every part; commit that it is GONE if it does not hold one."""
         target = self._targets[delivery.target]
         if target.name in self._silent:
             return False  # it was away a moment ago: it is asked once in a pass
         try:
-            for part in delivery.parts:
+            parts = sendings(self._documents, delivery)
+            for part, receipt in zip(parts, held, strict=True):
                 async with asyncio.timeout(ASK_SECONDS):
-                    await _find(target, f"{delivery.document}/{part.file}", part)
+                    await _prove(target, receipt, part)
         except PermanentError as exc:
             await self._miss(delivery, exc.code, exc.args[0])
             return False
@@ -245,13 +251,12 @@ class Forgetting:
         return failed
 
 
-async def _find(target: Target, key: str, part: Part) -> None:
+async def _prove(target: Target, receipt: Receipt, part: Sending) -> None:
     """Return if *target* holds that part; raise PermanentError if it does not."""
-    held = await target.find(key, part.digest, part.size)
+    held = await target.prove(receipt, part)
     if held is None:
-        raise PermanentError(GONE, f"{key} is not there any more")
-    if (held.digest, held.size) != (part.digest, part.size):
-        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {key}")
+        raise PermanentError(GONE, f"{part.key} is not there any more")
+    check(target, part, held)
 
 
 def unlink_local(folder: Path) -> None:

@@ -105,8 +105,8 @@ class Sources:
 
 def sources(config: Config, place: Path) -> Sources:
     """Return what *place* is, a backup or an archive, and which targets are to be looked at."""
-    roots = [Path(target.path) for target in config.targets]
-    archives = [Path(one.path) for one in config.targets if one.role == Role.ARCHIVE]
+    roots = [Path(share.path) for share in config.shares]
+    archives = [Path(share.path) for share in config.shares if share.role == Role.ARCHIVE]
     if (place / SUMS).is_file():
         return Sources(backup=place, archives=archives, targets=roots)
     if not place.is_dir():

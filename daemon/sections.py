@@ -12,7 +12,7 @@ import zoneinfo
 from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from daemon.document import Role
+from daemon.document import GRADES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ class Box:
             yield f"name: must be lower-case letters, digits, '.', '_' or '-' (got {self.name!r})"
         if not self.organisation.strip():
             yield "organisation: must not be empty"
-        yield from _absolute("state_dir", self.state_dir)
+        yield from absolute("state_dir", self.state_dir)
         if len(os.fsencode(self.state_dir)) > LONGEST_STATE_DIR:
             yield f"state_dir: is too long for the control socket (at most {LONGEST_STATE_DIR} bytes)"
         if self.timezone not in zoneinfo.available_timezones():
@@ -120,8 +120,8 @@ class HotFolder:
         """Yield what is wrong in this section."""
         if not NAME.fullmatch(self.name):
             yield f"name: must be lower-case letters, digits, '.', '_' or '-' (got {self.name!r})"
-        yield from _absolute("path", self.path)
-        yield from _absolute("rejected", self.rejected)
+        yield from absolute("path", self.path)
+        yield from absolute("rejected", self.rejected)
         if os.path.normpath(self.path) == os.path.normpath(self.rejected):
             yield "rejected: must not be the hot folder itself"
         if within(self.rejected, f"{self.path}/.scanseal"):
@@ -140,7 +140,7 @@ class HotFolder:
             yield from self._report_problems()
 
     def _report_problems(self) -> Iterator[str]:
-        yield from _absolute("report", self.report)
+        yield from absolute("report", self.report)
         if any(within(place, self.report) for place in (self.path, self.rejected)):
             yield "report: must be a file, not a folder that scans or copies lie in"
         if within(self.report, f"{self.path}/.scanseal"):
@@ -189,7 +189,9 @@ class Profile:
     xfa: str = choice(*REFUSE_OR_MORE)
     keep_local_days: int = above(-1, 7, most=36_500)
     keep_refused_days: int = above(-1, 30, most=36_500)
-    retain_days: int = later(3650)
+    retain_days: int = above(-1, 3650, most=36_500)
+    targets: tuple[str, ...] = ()
+    proof: str = choice(*GRADES[::-1])
     paper_days: int = later(30)
     sample_percent: float = later(3.0)
 
@@ -229,12 +231,12 @@ class HsmSection:
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
-        yield from _absolute("module", self.module)
-        yield from _absolute("chain", self.chain)
+        yield from absolute("module", self.module)
+        yield from absolute("chain", self.chain)
         if self.certificate:
-            yield from _absolute("certificate", self.certificate)
+            yield from absolute("certificate", self.certificate)
         if self.trusted_list:
-            yield from _absolute("trusted_list", self.trusted_list)
+            yield from absolute("trusted_list", self.trusted_list)
         kind, _, rest = self.pin.partition(":")
         if kind == "file" and is_absolute(rest):
             return
@@ -261,28 +263,7 @@ class Seal:
         if self.timestamp_urls and not self.timestamp_chain:
             yield "timestamp_chain: must name the certificates that time stamps have to lead to"
         if self.timestamp_chain:
-            yield from _absolute("timestamp_chain", self.timestamp_chain)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetSection:
-    """One place that documents are delivered to."""
-
-    name: str
-    kind: str
-    role: str = field(metadata={"choices": tuple(Role)})
-    path: str = ""
-
-    def problems(self) -> Iterator[str]:
-        """Yield what is wrong in this section."""
-        if not NAME.fullmatch(self.name):
-            yield f"name: must be lower-case letters, digits, '.', '_' or '-' (got {self.name!r})"
-        if self.kind in {"enaio", "mayan", "s3", "webdav"}:
-            yield f"kind: not-available-yet: only 'folder' is built so far (got {self.kind!r})"
-        elif self.kind != "folder":
-            yield f"kind: must be folder, enaio, mayan, s3 or webdav (got {self.kind!r})"
-        else:
-            yield from _absolute("path", self.path)
+            yield from absolute("timestamp_chain", self.timestamp_chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,7 +328,8 @@ def is_absolute(path: str) -> bool:
     return path.startswith("/") and "\0" not in path
 
 
-def _absolute(key: str, path: str) -> Iterator[str]:
+def absolute(key: str, path: str) -> Iterator[str]:
+    """Yield what is wrong with a path that has to mean the same wherever the service is started."""
     if not is_absolute(path):
         yield f"{key}: must be an absolute path (got {path!r})"
 

@@ -48,7 +48,7 @@ from daemon.soundness import look_through
 from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.sync import Sync
-from daemon.targets.folder import FolderTarget
+from daemon.targets import kinds
 from daemon.timestamp import TimeStamps
 from daemon.token import Token
 from daemon.turns import Turns
@@ -94,7 +94,8 @@ class Service:
         """Nothing is opened yet; *environment* is the one that systemd or a person gave."""
         self._config = config
         self._systemd = Systemd(environment)
-        self._pin = config.pin_file(environment.get("CREDENTIALS_DIRECTORY"))
+        self._credentials = environment.get("CREDENTIALS_DIRECTORY")
+        self._pin = config.pin_file(self._credentials)
         self._vendor = {k: v for k, v in environment.items() if k not in OURS}
         self._alarms = Alarms(now)
         self._beats = Beats()
@@ -189,7 +190,7 @@ class Service:
         sealer = Sealer(config, box_id, spool, pages, now, stamper, proofs.store)
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
-        targets = self._targets()
+        targets = kinds.built(config, self._credentials, now)
         parts.sync = Sync(spool, config.documents, targets, self._alarms, now)
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
@@ -407,12 +408,6 @@ class Service:
         chain = Path(section.timestamp_chain)
         return TimeStamps(section.timestamp_urls, lambda: certificate.load_pem(chain), worker, now)
 
-    def _targets(self) -> Mapping[str, FolderTarget]:
-        return {
-            section.name: FolderTarget(section.name, section.role, Path(section.path), now)
-            for section in self._config.targets
-        }
-
 
 def hsm_settings(config: Config, pin: Path) -> hsm.HsmSettings:
     """Return what the token's process is told."""
@@ -444,7 +439,7 @@ def page_workers(config: Config) -> list[Worker]:
     limits = Limits(memory_mb=config.limits.memory_mb, file_mb=config.limits.max_output_mb)
     places = [config.state_dir, config.path, config.pin_file("/run/credentials")]
     places += [Path(place) for h in config.hotfolders for place in (h.path, h.rejected)]
-    places += [Path(target.path) for target in config.targets]
+    places += [Path(share.path) for share in config.shares]
     walls = sandbox.Sandbox(
         read=(str(config.work_in),),
         write=(str(config.work_out),),

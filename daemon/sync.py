@@ -30,10 +30,11 @@ from daemon import durable, lifecycle, receipts
 from daemon.document import Delivery, DeliveryState, State, folder_of
 from daemon.errors import PermanentError, TransientError
 from daemon.lane import Lane
+from daemon.outgoing import sendings
 from daemon.records import rows
 from daemon.records.transaction import together
 from daemon.spool import Spool
-from daemon.targets import OWN_COPY_DAMAGED, Sending, carry
+from daemon.targets import OWN_COPY_DAMAGED, carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +100,7 @@ async def deliver(
         # A database made again from the files must know what anybody out there may hold.
         await spool(Spool.export_ledger)
     try:
-        proven = await _carried(begun, target, folder, missing, in_doubt=in_doubt)
+        proven = await _carried(begun, target, documents, missing, in_doubt=in_doubt)
     except TransientError as exc:
         due_at = clock() + lifecycle.backoff(begun.attempts + 1, jitter)
         await spool(Spool.postpone, begun, due_at, exc.code, exc.args[0], clock())
@@ -115,15 +116,12 @@ async def deliver(
 
 
 async def _carried(
-    delivery: Delivery, target: Target, folder: Path, missing: str, *, in_doubt: bool
+    delivery: Delivery, target: Target, documents: Path, missing: str, *, in_doubt: bool
 ) -> list[Receipt]:
     """Have all parts at the target, in order; none if one of ours is *missing*."""
     if missing:
         raise PermanentError(OWN_COPY_DAMAGED, f"{missing} is not there any more")
-    parts = [
-        Sending(f"{delivery.document}/{part.file}", folder / part.file, part.digest, part.size)
-        for part in delivery.parts
-    ]
+    parts = sendings(documents, delivery)
     return await carry(target, parts, in_doubt=in_doubt)
 
 

@@ -186,6 +186,7 @@ def receipts_from(raw: list[dict[str, Any]]) -> tuple[Receipt, ...]:
             reference=r["reference"],
             grade=r["grade"],
             proved_at=utc_time(r["proved_at"]),
+            detail=dict(r.get("detail", {})),
         )
         for r in raw
     )
@@ -202,6 +203,7 @@ def receipts_json(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
             "reference": r.reference,
             "grade": r.grade,
             "proved_at": utc_text(r.proved_at),
+            **({"detail": dict(r.detail)} if r.detail else {}),
         }
         for r in receipts
     ]

@@ -5,58 +5,66 @@ the same bytes for ever. Whoever does not know whether a part has arrived asks w
 `find` before anything is sent again (I3). A day of the ledger is kept in the same way, under
 `ledger-<box id>-<day>/<file>`.
 
-One module here per kind of target; tests/contract/test_targets.py holds each of
-them to these promises.
+One module here per kind of target; tests/contract/targets.py holds each of them to
+these promises, against the real server and against one that misbehaves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from daemon.document import is_id
-from daemon.errors import TargetDisagrees
+from daemon.errors import TargetDisagrees, TransientError
 from daemon.ledger import is_segment_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from daemon.document import Digest, Receipt, Role
 
 OWN_COPY_DAMAGED: Final = "own-copy-damaged"
 """The code of a PermanentError that is about the file on this box, not about the target."""
+DOUBT: Final = "delivery-in-doubt"
+"""The code while a target that cannot refuse a second copy may have the first one."""
 
 AT_ONCE: Final = 4
-"""So many deliveries to one target are in work at the same time."""
+"""So many deliveries to one target are in work at the same time, unless it says otherwise."""
+
+FACTS: Final = (
+    "id",
+    "box",
+    "organisation",
+    "profile",
+    "hotfolder",
+    "batch",
+    "number",
+    "operator",
+    "captured_at",
+    "claimed_at",
+    "sealed_at",
+    "original_sha256",
+    "sealed_sha256",
+    "level",
+    "archive_id",
+    "supersedes",
+)
+"""What a target may be told of a document, by name: for index fields and metadata."""
 
 
-class Target(Protocol):
-    """A place that each document must reach exactly once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a target may be told of the document that a part belongs to."""
 
-    Whatever goes wrong over there, or with our own file, is raised as a
-    TransientError or a PermanentError, and as nothing else.
-    """
+    retain_until: datetime | None = None
+    """Until then an archive must let nobody change or remove it (UTC)."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Text by the names in FACTS; what is not known is missing or empty. Times as RFC 3339 with Z."""
 
-    name: str
-    role: Role
 
-    async def find(self, key: str, digest: Digest, size: int) -> Receipt | None:
-        """Return the receipt if this target holds *key*, or None if it does not hold it.
-
-        A receipt is given only after what is held was compared with *digest* and
-        *size*, and is durable; TargetDisagrees if something else is held under *key*.
-        """
-
-    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
-        """Store *file* under *key*; return only once the target has it durably.
-
-        Size and digest in the receipt were read back from what the target stored.
-        Repeating it is harmless; what is there is never overwritten: TargetDisagrees
-        if that is something else. The file is hashed while it is sent: if it cannot
-        be read or is not *digest*, that is damage on our side, PermanentError
-        `own-copy-damaged`, and nothing remains at the target.
-        """
+NOTHING: Final = About()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,52 @@ class Sending:
 
     key: str
     file: Path
+    """Ours; it may be gone when the target is only asked."""
     digest: Digest
     size: int
+    about: About = NOTHING
+
+
+class Target(Protocol):
+    """A place that each document must reach exactly once.
+
+    Whatever goes wrong over there, or with our own file, is raised as a
+    TransientError or a PermanentError, and as nothing else. A TransientError is
+    `in_doubt` whenever the target may hold what it has not acknowledged, or may come
+    to hold it later.
+    """
+
+    name: str
+    role: Role
+    create_once: bool
+    """It refuses a second object under a key by itself: whoever is in doubt may just put again."""
+
+    async def find(self, part: Sending) -> Receipt | None:
+        """Return the receipt if this target holds *part*, or None if it does not hold it.
+
+        A receipt is given only after what is held was compared with the digest and the
+        size, and is durable; TargetDisagrees if something else is held under the key,
+        TargetDuplicate if it is held more than once.
+        """
+
+    async def put(self, part: Sending) -> Receipt:
+        """Store *part* under its key; return only once the target has it durably.
+
+        Size and digest in the receipt were read back from what the target stored, after
+        the put. Where the target is `create_once`, repeating it is harmless. What is there
+        is never overwritten: TargetDisagrees if that is something else. The file is hashed
+        while it is sent: if it cannot be read or is not *digest*, that is damage on our side,
+        PermanentError `own-copy-damaged`, and nothing remains at the target.
+        """
+
+    async def prove(self, receipt: Receipt, part: Sending) -> Receipt | None:
+        """Ask again, now, about the very object that *receipt* is for; None if it is gone.
+
+        The promises of `find` hold for what is returned.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections and threads; nothing is asked of it afterwards."""
 
 
 @runtime_checkable
@@ -80,25 +132,42 @@ class TakesAll(Protocol):
         """
 
 
-async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> list[Receipt]:
+async def carry(
+    target: Target, parts: Sequence[Sending], *, in_doubt: bool, may_put: bool = True
+) -> list[Receipt]:
     """Have *parts* of one document at the target, in order; in doubt it is asked first.
 
-    Return what the target holds.
+    Return what the target holds. Without *may_put* nothing is sent: where a part is not
+    found, that is a TransientError `delivery-in-doubt`.
     """
-    if isinstance(target, TakesAll) and not in_doubt:
-        receipts = await target.put_all(parts)
+    if not in_doubt and may_put:
+        receipts = await _put_all(target, parts)
     else:
-        receipts = [await _carried(target, part, in_doubt=in_doubt) for part in parts]
+        # All are asked for before one is sent: what was absent twice was absent as a whole.
+        found = [await target.find(part) for part in parts]
+        if None in found and not may_put:
+            lacking = sum(receipt is None for receipt in found)
+            raise TransientError(
+                DOUBT, f"{target.name} does not show {lacking} of {len(parts)} parts yet"
+            )
+        receipts = [
+            receipt or await target.put(part) for receipt, part in zip(found, parts, strict=True)
+        ]
     for part, receipt in zip(parts, receipts, strict=True):
-        if (receipt.key, receipt.digest, receipt.size) != (part.key, part.digest, part.size):
-            raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {part.key}")
+        check(target, part, receipt)
     return receipts
 
 
-async def _carried(target: Target, part: Sending, *, in_doubt: bool) -> Receipt:
-    if in_doubt and (receipt := await target.find(part.key, part.digest, part.size)):
-        return receipt
-    return await target.put(part.key, part.file, part.digest, part.size)
+async def _put_all(target: Target, parts: Sequence[Sending]) -> list[Receipt]:
+    if isinstance(target, TakesAll):
+        return await target.put_all(parts)
+    return [await target.put(part) for part in parts]
+
+
+def check(target: Target, part: Sending, receipt: Receipt) -> None:
+    """Raise TargetDisagrees if *receipt* is not for *part*: then the adapter was deceived."""
+    if (receipt.key, receipt.digest, receipt.size) != (part.key, part.digest, part.size):
+        raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {part.key}")
 
 
 def split(key: str) -> tuple[str, str]:

@@ -81,6 +81,8 @@ class _Part(NamedTuple):
 class FolderTarget:
     """One root folder, in either role."""
 
+    create_once = True
+
     def __init__(
         self,
         name: str,
@@ -96,15 +98,23 @@ class FolderTarget:
         # Threads of its own: a dead NFS server keeps them for ever and must keep nobody else's (I8).
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"target-{name}")
 
-    async def find(self, key: str, digest: Digest, size: int) -> Receipt | None:
+    async def find(self, part: Sending) -> Receipt | None:
         """See Target.find. Also clears away what a crashed run of ours left of this part."""
-        part = _Part(*split(key), digest, size)
-        return await self._in_thread(partial(self._find, part))
+        asked = _Part(*split(part.key), part.digest, part.size)
+        return await self._in_thread(partial(self._find, asked))
 
-    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
+    async def put(self, part: Sending) -> Receipt:
         """See Target.put."""
-        (receipt,) = await self.put_all([Sending(key, file, digest, size)])
+        (receipt,) = await self.put_all([part])
         return receipt
+
+    async def prove(self, receipt: Receipt, part: Sending) -> Receipt | None:  # noqa: ARG002
+        """See Target.prove: a name is all that a folder has, so it is looked for again."""
+        return await self.find(part)
+
+    async def close(self) -> None:
+        """See Target.close: a thread that hangs in a dead mount is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
         """See TakesAll.put_all."""

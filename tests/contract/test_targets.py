@@ -1,4 +1,4 @@
-"""What every target promises, asked of each adapter; and what only a folder can get wrong."""
+"""A folder as a target: what every target promises, and what only a folder can get wrong."""
 
 from __future__ import annotations
 
@@ -8,210 +8,24 @@ import re
 import stat
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from daemon import durable
-from daemon.document import Digest, Role, new_id
+from daemon.document import Digest, Role
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
-from daemon.targets import OWN_COPY_DAMAGED, Sending, carry, split
+from daemon.targets import OWN_COPY_DAMAGED, Sending, split
 from daemon.targets.folder import FolderTarget
+from tests.contract.targets import TargetContract, facts, put, sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from daemon.targets import Target
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-LONGER_THAN_A_PIECE = (1 << 20) + 12_345
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def key() -> str:
-    """Return a key that no test has used before."""
-    return f"{new_id(NOW)}/sealed.pdf"
-
-
-@pytest.fixture
-def sealed(tmp_path: Path) -> Path:
-    """Make a file of ours that takes more than one piece to send."""
-    path = tmp_path / "own" / "sealed.pdf"
-    path.parent.mkdir()
-    path.write_bytes(b"%PDF-1.7\n" + os.urandom(LONGER_THAN_A_PIECE))
-    return path
-
-
-def facts(path: Path) -> tuple[Digest, int]:
-    """Return what the spool knows about *path*."""
-    data = path.read_bytes()
-    return Digest.of(data), len(data)
-
-
-def put(target: Target, key: str, file: Path) -> None:
-    """Put *file* and forget the receipt."""
-    asyncio.run(target.put(key, file, *facts(file)))
-
-
-class TargetContract:
-    """The promises of `Target`. An adapter's class gives the fixtures `target` and `held`."""
-
-    @pytest.fixture
-    def target(self) -> Target:
-        raise NotImplementedError
-
-    def held(self, target: Target, key: str) -> bytes | None:
-        """Return what the target really holds under *key*, not asking our adapter."""
-        raise NotImplementedError
-
-    def replace(self, target: Target, key: str, data: bytes) -> None:
-        """Change what the target holds under *key*, behind our adapter's back."""
-        raise NotImplementedError
-
-    def test_what_was_put_is_held_byte_for_byte(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """A receipt is worth nothing if the bytes are not there."""
-        receipt = asyncio.run(target.put(key, sealed, *facts(sealed)))
-
-        assert self.held(target, key) == sealed.read_bytes()
-        assert (receipt.digest, receipt.size) == facts(sealed)
-        assert (receipt.target, receipt.key, receipt.grade) == (target.name, key, "bytes")
-        assert receipt.reference
-
-    def test_what_was_put_is_found(self, target: Target, key: str, sealed: Path) -> None:
-        """Whoever is in doubt asks, and has to get the receipt that was lost."""
-        receipt = asyncio.run(target.put(key, sealed, *facts(sealed)))
-        found = asyncio.run(target.find(key, *facts(sealed)))
-
-        assert found is not None
-        assert replace(found, proved_at=receipt.proved_at) == receipt
-
-    def test_what_was_never_put_is_not_found(self, target: Target, key: str, sealed: Path) -> None:
-        """None, and nothing else, means that it may be sent."""
-        assert asyncio.run(target.find(key, *facts(sealed))) is None
-
-    def test_another_part_of_the_same_document_is_not_found(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """Parts are asked for one by one."""
-        put(target, key, sealed)
-        other = f"{split(key)[0]}/manifest.json"
-
-        assert asyncio.run(target.find(other, *facts(sealed))) is None
-
-    def test_putting_twice_gives_the_same_receipt(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """A put may be repeated: there is one object, and it proves the same."""
-        first = asyncio.run(target.put(key, sealed, *facts(sealed)))
-        second = asyncio.run(target.put(key, sealed, *facts(sealed)))
-
-        assert replace(second, proved_at=first.proved_at) == first
-        assert self.held(target, key) == sealed.read_bytes()
-
-    def test_other_bytes_under_our_key_are_never_overwritten(
-        self, target: Target, key: str, sealed: Path, tmp_path: Path
-    ) -> None:
-        """What is there stays there: only a person may decide which of the two is right."""
-        put(target, key, sealed)
-        other = tmp_path / "own" / "other.pdf"
-        other.write_bytes(b"%PDF-1.7 another one")
-
-        with pytest.raises(TargetDisagrees):
-            put(target, key, other)
-        with pytest.raises(TargetDisagrees):
-            asyncio.run(target.find(key, *facts(other)))
-        assert self.held(target, key) == sealed.read_bytes()
-
-    @pytest.mark.parametrize("in_doubt", [False, True])
-    def test_all_parts_of_a_document_are_held_and_proven(
-        self, target: Target, key: str, sealed: Path, in_doubt: bool
-    ) -> None:
-        """One receipt for each, in their order; what is there already is as good."""
-        parts = [
-            Sending(f"{split(key)[0]}/{file}", sealed, *facts(sealed))
-            for file in ("sealed.pdf", "note.xml", "manifest.json")
-        ]
-        put(target, parts[1].key, sealed)
-        receipts = asyncio.run(carry(target, parts, in_doubt=in_doubt))
-
-        assert [receipt.key for receipt in receipts] == [part.key for part in parts]
-        assert {self.held(target, part.key) for part in parts} == {sealed.read_bytes()}
-
-    def test_after_one_that_is_damaged_none_is_put(
-        self, target: Target, key: str, sealed: Path, tmp_path: Path
-    ) -> None:
-        """The manifest comes last: it is not there unless all that it names is."""
-        files = ("sealed.pdf", "note.xml", "manifest.json")
-        parts = [Sending(f"{split(key)[0]}/{file}", sealed, *facts(sealed)) for file in files]
-        damaged = tmp_path / "own" / "damaged.xml"
-        damaged.write_bytes(b"other bytes")
-        parts[1] = replace(parts[1], file=damaged)
-
-        with pytest.raises(PermanentError) as caught:
-            asyncio.run(carry(target, parts, in_doubt=False))
-
-        assert caught.value.code == OWN_COPY_DAMAGED
-        assert [self.held(target, part.key) is None for part in parts] == [False, True, True]
-
-    def test_bytes_that_changed_at_the_target_are_found_out(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """A receipt comes from what is stored now, not from what was sent then."""
-        put(target, key, sealed)
-        data = bytearray(sealed.read_bytes())
-        data[LONGER_THAN_A_PIECE // 2] ^= 1  # of the same length: only the digest can tell
-        self.replace(target, key, bytes(data))
-
-        with pytest.raises(TargetDisagrees):
-            asyncio.run(target.find(key, *facts(sealed)))
-        with pytest.raises(TargetDisagrees):
-            put(target, key, sealed)
-
-    def test_damage_on_our_side_is_not_delivered(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """What is not what was sealed must not reach anybody."""
-        before = facts(sealed)
-        sealed.write_bytes(sealed.read_bytes()[:-1] + b"!")
-
-        with pytest.raises(PermanentError) as caught:
-            asyncio.run(target.put(key, sealed, *before))
-        assert caught.value.code == OWN_COPY_DAMAGED
-        assert self.held(target, key) is None
-        assert asyncio.run(target.find(key, *before)) is None
-
-    def test_a_file_of_ours_that_is_gone_is_damage_on_our_side(
-        self, target: Target, key: str, sealed: Path
-    ) -> None:
-        """It is no trouble of the target, so it must not be tried for ever."""
-        before = facts(sealed)
-        sealed.unlink()
-
-        with pytest.raises(PermanentError) as caught:
-            asyncio.run(target.put(key, sealed, *before))
-        assert caught.value.code == OWN_COPY_DAMAGED
-        assert self.held(target, key) is None
-
-    @pytest.mark.parametrize(
-        "wrong",
-        ["sealed.pdf", "../x/sealed.pdf", "{id}/../x", "{id}/a/b", "{id}/.x", "{id}/", "/x"],
-    )
-    def test_a_key_that_is_none_is_a_bug_of_ours(
-        self, target: Target, key: str, sealed: Path, wrong: str
-    ) -> None:
-        """Keys become paths and object names: nothing but an id and a file name may."""
-        wrong = wrong.format(id=split(key)[0])
-
-        with pytest.raises(ValueError, match="not a key"):
-            put(target, wrong, sealed)
-        with pytest.raises(ValueError, match="not a key"):
-            asyncio.run(target.find(wrong, *facts(sealed)))
 
 
 class TestFolder(TargetContract):
@@ -230,6 +44,9 @@ class TestFolder(TargetContract):
     def held(self, target: Target, key: str) -> bytes | None:
         path = stored(target, key)
         return path.read_bytes() if path.exists() else None
+
+    def remove(self, target: Target, key: str) -> None:
+        stored(target, key).unlink()
 
     def replace(self, target: Target, key: str, data: bytes) -> None:
         path = stored(target, key)
@@ -304,7 +121,7 @@ def test_a_root_that_is_missing_is_unreachable_and_is_not_made(
     with pytest.raises(TargetUnreachable):
         put(archive, key, sealed)
     with pytest.raises(TargetUnreachable):
-        asyncio.run(archive.find(key, *facts(sealed)))
+        asyncio.run(archive.find(sending(key, sealed)))
     assert not root.exists()
 
 
@@ -324,7 +141,7 @@ def test_damage_on_our_side_leaves_nothing_at_all(
 ) -> None:
     """Not even an empty folder, which people would look into."""
     with pytest.raises(PermanentError):
-        asyncio.run(archive.put(key, sealed, Digest.of(b"another"), sealed.stat().st_size))
+        asyncio.run(archive.put(Sending(key, sealed, Digest.of(b"another"), sealed.stat().st_size)))
 
     assert everything(root) == set()
 
@@ -340,7 +157,7 @@ def test_what_a_crash_left_of_a_part_is_cleared_away(
     for path in (*leftovers, *others):
         path.write_bytes(b"%PDF")
 
-    assert asyncio.run(archive.find(key, *facts(sealed))) is None
+    assert asyncio.run(archive.find(sending(key, sealed))) is None
     assert not any(path.exists() for path in leftovers)
     assert all(path.exists() for path in others)
 
@@ -354,7 +171,7 @@ def test_what_is_no_regular_file_under_our_key_is_a_disagreement(
     for make in (Path.mkdir, os.mkfifo, lambda path: path.symlink_to(sealed)):
         make(place)
         with pytest.raises(TargetDisagrees):
-            asyncio.run(archive.find(key, *facts(sealed)))
+            asyncio.run(archive.find(sending(key, sealed)))
         with pytest.raises(TargetDisagrees):
             put(archive, key, sealed)
         place.rename(tmp_path / f"away{os.urandom(4).hex()}")
@@ -371,7 +188,7 @@ def test_a_document_folder_that_leads_elsewhere_is_a_disagreement(
     with pytest.raises(TargetDisagrees):
         put(archive, key, sealed)
     with pytest.raises(TargetDisagrees):
-        asyncio.run(archive.find(key, *facts(sealed)))
+        asyncio.run(archive.find(sending(key, sealed)))
     assert everything(elsewhere) == set()
 
 
@@ -384,7 +201,7 @@ def test_a_folder_of_ours_instead_of_a_file_is_damage_on_our_side(
     os.mkfifo(sealed)
 
     with pytest.raises(PermanentError) as caught:
-        asyncio.run(archive.put(key, sealed, *before))
+        asyncio.run(archive.put(Sending(key, sealed, *before)))
     assert caught.value.code == OWN_COPY_DAMAGED
     assert everything(root) == set()
 
@@ -431,7 +248,7 @@ def test_a_disk_mounted_read_only_is_not_writable_and_still_readable(
         put(target, f"{split(key)[0]}/note.xml", note)
     assert caught.value.code == "target-not-writable"
     assert f"we are user {os.geteuid()}; it belongs to 0:0, mode 1777" in str(caught.value)
-    assert asyncio.run(target.find(key, *facts(note))) is not None
+    assert asyncio.run(target.find(sending(key, note))) is not None
 
 
 # -- a disk that lies: strace makes system calls fail, or says that they were done -----------
@@ -448,13 +265,13 @@ data = Path(file).read_bytes()
 target = FolderTarget("archive", Role.ARCHIVE, Path(root))
 try:
     if what == "put":
-        receipt = asyncio.run(target.put(key, Path(file), Digest.of(data), len(data)))
+        receipt = asyncio.run(target.put(Sending(key, Path(file), Digest.of(data), len(data))))
     elif what == "all":
         keys = [f"{key}.{number}" for number in (1, 2, 3)]
         parts = [Sending(one, Path(file), Digest.of(data), len(data)) for one in keys]
         receipt = asyncio.run(target.put_all(parts))[0]
     else:
-        receipt = asyncio.run(target.find(key, Digest.of(data), len(data)))
+        receipt = asyncio.run(target.find(Sending(key, Path(file), Digest.of(data), len(data))))
 except DaemonError as exc:
     answer = f"{type(exc).__name__} {exc.code}"
 else:
@@ -525,7 +342,7 @@ def test_a_name_that_may_not_be_durable_is_not_vouched_for(
 
     assert answer == "TargetUnreachable target-unreachable"
     assert everything(root) == {split(key)[0], key}
-    assert asyncio.run(archive.find(key, *facts(sealed))) is not None
+    assert asyncio.run(archive.find(sending(key, sealed))) is not None
 
 
 def test_each_step_is_durable_before_the_next(root: Path, key: str, sealed: Path) -> None:
@@ -573,7 +390,7 @@ def test_a_put_that_nobody_waits_for_any_more_stops_and_keeps_nothing(
     folder = root / split(key)[0]
 
     async def cancelled() -> None:
-        task = asyncio.create_task(archive.put(key, large, digest, size))
+        task = asyncio.create_task(archive.put(Sending(key, large, digest, size)))
         await until(lambda: folder.is_dir() and any(folder.iterdir()))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -28,11 +28,13 @@ ROWS = (
     "magic",
     "alarms",
     "lifecycle",
-    "sections",
+    "sections windows",
+    "targetsections",
     "config",
     "clock",
     # the process and its surroundings
     "durable",
+    "credential",
     "lock log notify progress volume",
     # what is kept, and how
     "schema",
@@ -107,8 +109,10 @@ ROWS = (
     "stored",
     "agreement recheck soundness",
     # the stage that delivers
-    "targets",
-    "targets.folder",
+    "targets targets.pace",
+    "targets.folder targets.sent outgoing",
+    "targets.http",
+    "targets.kinds",
     "receipts lane",
     "sync",
     # the stage that forgets

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon import __main__, config
+from daemon.targetsections import KINDS
 from daemon.web import PageContext, build
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def test_every_command_and_option_stands_in_the_register() -> None:
 
 def test_every_configuration_key_stands_in_the_register() -> None:
     """The table of sections and keys is the one that the loader knows."""
-    rows = dict(re.findall(r"^\| `(\[+[a-zA-Z.]+\]+)` \| (.*) \|$", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\[+[a-zA-Z.]+\]+[^`]*)` \| (.*) \|$", PAGE, re.MULTILINE))
     documented = {name: set(re.findall(r"`([a-z0-9_]+)`", keys)) for name, keys in rows.items()}
     known = {f"[{name}]": cls for name, cls in {**config.TABLES, **config.OPTIONAL}.items()}
-    known |= {f"[[{name}]]": cls for name, cls in config.LISTS.items()}
+    known["[[hotfolder]]"] = config.HotFolder
+    known |= {f'[[target]] kind = "{kind}"': cls for kind, cls in KINDS.items()}
     known["[profile.NAME]"] = config.Profile
 
     assert documented == {name: {f.name for f in fields(cls)} for name, cls in known.items()}

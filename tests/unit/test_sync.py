@@ -41,6 +41,7 @@ class Shelf:
     def __init__(self, name: str, role: Role) -> None:
         self.name = name
         self.role = role
+        self.create_once = True
         self.stored: dict[str, tuple[Digest, int]] = {}
         self.calls: list[tuple[str, str]] = []
         self.trouble: Exception | None = None
@@ -53,23 +54,30 @@ class Shelf:
         """Which documents were waiting for an answer, at each call."""
         self.on_put: Callable[[], None] = lambda: None
 
-    async def find(self, key: str, digest: Digest, size: int) -> Receipt | None:
-        await self._called("find", key)
-        if key not in self.stored:
+    async def find(self, part: Sending) -> Receipt | None:
+        await self._called("find", part.key)
+        if part.key not in self.stored:
             return None
-        if self.stored[key] != (digest, size):
+        if self.stored[part.key] != (part.digest, part.size):
             raise TargetDisagrees("other bytes")
-        return self._receipt(key)
+        return self._receipt(part.key)
 
-    async def put(self, key: str, file: Path, digest: Digest, size: int) -> Receipt:
+    async def put(self, part: Sending) -> Receipt:
+        key = part.key
         await self._called("put", key)
-        if self.stored.setdefault(key, (digest, size)) != (digest, size):
+        if self.stored.setdefault(key, (part.digest, part.size)) != (part.digest, part.size):
             raise TargetDisagrees("other bytes")
-        data = await asyncio.to_thread(file.read_bytes)
-        if Digest.of(data) != digest:
+        data = await asyncio.to_thread(part.file.read_bytes)
+        if Digest.of(data) != part.digest:
             del self.stored[key]
             raise PermanentError("own-copy-damaged", "not as it was sealed")
         return self._receipt(key)
+
+    async def prove(self, _: Receipt, part: Sending) -> Receipt | None:
+        return await self.find(part)
+
+    async def close(self) -> None:
+        pass
 
     async def _called(self, what: str, key: str) -> None:
         self.calls.append((what, key))
@@ -327,7 +335,7 @@ def test_a_target_that_takes_all_at_once_is_asked_in_doubt_as_any_other(tmp_path
     class TakingAll(Shelf):
         async def put_all(self, parts: Sequence[Sending]) -> list[Receipt]:
             self.calls.append(("all", parts[0].key))
-            return [await self.put(one.key, one.file, one.digest, one.size) for one in parts]
+            return [await self.put(one) for one in parts]
 
     async def story(world: World) -> None:
         world.shelves["archive"] = world.archive = TakingAll("archive", Role.ARCHIVE)
@@ -341,7 +349,10 @@ def test_a_target_that_takes_all_at_once_is_asked_in_doubt_as_any_other(tmp_path
         for what, key in world.archive.calls:
             calls[key.partition("/")[0]].append(what)
         parts = len(begun.parts)
-        assert calls == {first.id: ["all"] + ["put"] * parts, second.id: ["find", "put"] * parts}
+        assert calls == {
+            first.id: ["all"] + ["put"] * parts,
+            second.id: ["find"] * parts + ["put"] * parts,
+        }
 
     in_world(tmp_path, story)
 

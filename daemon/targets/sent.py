@@ -1,0 +1,102 @@
+"""Our file as the body of a request: hashed while it is sent, and never sent whole if it is damaged."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from aiohttp.payload import Payload
+
+from daemon import durable
+from daemon.document import CHUNK
+from daemon.errors import PermanentError
+from daemon.targets import OWN_COPY_DAMAGED
+from daemon.targets.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+
+    from daemon.targets import Sending
+
+
+class Sent(Payload):
+    """One part as a body of known length.
+
+    Its last piece leaves only after digest and size were found right: a damaged file leaves
+    a request that no server takes for whole.
+    """
+
+    def __init__(self, part: Sending, pace: Pace | None = None, **kwargs: Any) -> None:
+        super().__init__(part, **kwargs)
+        self._part = part
+        self._pace = pace or Pace(0)
+        self._size = part.size
+        self.progress: Callable[[], None] = lambda: None
+        """Called whenever something has left, or is held back on purpose."""
+        self.problem: PermanentError | None = None
+        """Why it was not sent whole, where that was ours."""
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
+        """Refuse: a document is no text."""
+        raise TypeError
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send the file in pieces."""
+        try:
+            async for piece in self._pieces():
+                await self._wait(len(piece))
+                await writer.write(piece)
+                self.progress()
+        except PermanentError as exc:
+            self.problem = exc
+            raise
+
+    async def _wait(self, count: int) -> None:
+        left = self._pace.owed(count)
+        while left > 0:
+            await asyncio.sleep(min(left, 1.0))
+            self.progress()  # slow because we want it so
+            left -= 1.0
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Yield the file; each piece only once it is known that another one is right behind it."""
+        part, hashed, size = self._part, sha256(), 0
+        held = b""
+        try:
+            file = await asyncio.to_thread(durable.opened, part.file)
+        except OSError as exc:
+            raise _unreadable(part, exc) from exc
+        with file:
+            while True:
+                try:
+                    piece = await asyncio.to_thread(_read, file, hashed)
+                except OSError as exc:
+                    raise _unreadable(part, exc) from exc
+                size += len(piece)
+                if not piece or size > part.size:
+                    break
+                if held:
+                    yield held
+                held = piece
+        if (size, hashed.hexdigest()) != (part.size, str(part.digest)):
+            raise PermanentError(
+                OWN_COPY_DAMAGED,
+                f"{part.key}: {size} bytes with sha256:{hashed.hexdigest()} lie here,"
+                f" {part.size} with sha256:{part.digest} were sealed",
+            )
+        if held:
+            yield held
+
+
+def _read(file: Any, hashed: Any) -> bytes:
+    piece: bytes = file.read(CHUNK)
+    hashed.update(piece)
+    return piece
+
+
+def _unreadable(part: Sending, exc: OSError) -> PermanentError:
+    why = exc.strerror or "no regular file"
+    return PermanentError(OWN_COPY_DAMAGED, f"{part.key} cannot be read: {why}")

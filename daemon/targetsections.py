@@ -1,0 +1,124 @@
+"""The `[[target]]` tables of the configuration: what all kinds have, and what each kind adds.
+
+    TargetSection ── FolderSection            a mounted share
+                 └── HttpSection              whatever is reached by HTTP: address, trust, login
+
+A kind is available once its class stands in KINDS.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from daemon.document import GRADES, Role
+from daemon.sections import NAME, above, absolute, choice
+from daemon.windows import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSection:
+    """One place that documents are delivered to."""
+
+    name: str
+    kind: str
+    role: str = field(metadata={"choices": tuple(Role)})
+    after: str = ""
+    proof: str = choice("bytes", *(grade for grade in GRADES if grade != "bytes"))
+    concurrency: int = above(0, 4, most=64)
+    per_second: float = above(-0.001, 0.0, most=10_000.0)
+    kb_per_second: int = above(-1, 0, most=10_000_000)
+    windows: tuple[str, ...] = ()
+    in_doubt_seconds: float = above(59.0, 300.0, most=86_400.0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        if not NAME.fullmatch(self.name):
+            yield f"name: must be lower-case letters, digits, '.', '_' or '-' (got {self.name!r})"
+        if self.kind in KNOWN and self.kind not in KINDS:
+            yield f"kind: not-available-yet: built so far: {available()} (got {self.kind!r})"
+        elif self.kind not in KINDS:
+            yield f"kind: must be folder, enaio, mayan, s3 or webdav (got {self.kind!r})"
+        for text in self.windows:
+            try:
+                Window.parse(text)
+            except ValueError as exc:
+                yield f"windows: {exc} (got {text!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSection(TargetSection):
+    """A folder: a mounted share of the DMS, or of the archive."""
+
+    path: str
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from TargetSection.problems(self)
+        yield from absolute("path", self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSection(TargetSection):
+    """What all targets have that are reached by HTTP."""
+
+    url: str
+    user: str = ""
+    password: str = ""
+    ca: str = ""
+    pins: tuple[str, ...] = ()
+    client_certificate: str = ""
+    client_key: str = ""
+    proxy: str = ""
+    connect_seconds: float = above(0.0, 10.0, most=600.0)
+    stall_seconds: float = above(0.0, 60.0, most=3600.0)
+    request_seconds: float = above(0.0, 3600.0, most=86_400.0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from TargetSection.problems(self)
+        for key, address in (("url", self.url), ("proxy", self.proxy)):
+            # A name and a password in the address would reach logs and pages.
+            if (address or key == "url") and not ADDRESS.fullmatch(address):
+                yield f"{key}: must be an http or https address, without a login in it"
+        yield from self._trust()
+        for key in ("password", "client_key"):
+            if text := getattr(self, key):
+                yield from secret(key, text)
+
+    def _trust(self) -> Iterator[str]:
+        for key in ("ca", "client_certificate"):
+            if text := getattr(self, key):
+                yield from absolute(key, text)
+        if bool(self.client_certificate) != bool(self.client_key):
+            yield "client_certificate: needs client_key, and the other way round"
+        if not all(re.fullmatch(r"[0-9a-f]{64}", pin) for pin in self.pins):
+            yield "pins: must be SHA-256 digests of certificates, 64 hexadecimal digits each"
+        if self.pins and not self.url.startswith("https:"):
+            yield "pins: need an https address"
+
+
+KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection}
+"""The kinds that are built."""
+
+
+def available() -> str:
+    """Return the kinds that are built, in words."""
+    return ", ".join(kind for kind in KNOWN if kind in KINDS)
+
+
+def secret(key: str, text: str) -> Iterator[str]:
+    """Yield what is wrong with where a secret lies; it never stands in the configuration itself."""
+    kind, _, rest = text.partition(":")
+    good = (kind == "file" and rest.startswith("/")) or (
+        kind == "credential" and bool(re.fullmatch(r"[A-Za-z0-9._-]+", rest))
+    )
+    if not good:
+        yield f"{key}: must be credential:NAME or file:/PATH, never the secret itself"
