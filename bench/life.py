@@ -38,6 +38,7 @@ NOT_TIMED: Final = {
     "ids_between": "one day's folders at a start: start-up has a figure of its own",
     "interrupt": "ends `fault`",
     "share_commit": "several of the others",
+    "reorder": "a start; it goes through what waits for a target that was waited for",
     "started": "a start: it has a figure of its own",
     "stopped": "an end, once",
 }
@@ -113,7 +114,10 @@ class Life:
             self._do(spool.sendable, delivery)
             sending = self._do(spool.begin_delivery, delivery, now)
             self._do(spool.postpone, sending, now, "target-unreachable", "away", now)
+            self._do(spool.await_predecessor, spool.delivery(document.id, target), now)
             sending = spool.begin_delivery(spool.delivery(document.id, target), now)
+            self._do(spool.send_again, sending, now)
+            self._do(spool.deliveries_refused, target, "target-duplicate")
             if target == "dms":
                 self._do(spool.reject, sending, "target-refused", "no", now)
                 self._do(spool.release, document.id, "uid 0", now)
@@ -121,6 +125,7 @@ class Life:
             proven = receipts(spool, document.id, target, now)
             self._do(spool.acknowledge, sending, proven, now)
             self._do(spool.last_success, target)
+            self._do(spool.reference, document.id, target)
         deliveries = self._do(spool.deliveries, document.id)
         self._do(spool.receipts, document.id)
         self._do(spool.rechecked, document.id, "", now)

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 SCRATCH: Final = "spool.db.comparing"
 UNTOLD: Final = {
     "document": frozenset({"step", "tries", "local"}),
-    "delivery": frozenset({"step", "tries", "attempts", "due_at", "code", "reason", "changed_at"}),
+    "delivery": frozenset(
+        {"step", "tries", "attempts", "due_at", "code", "reason", "changed_at"}
+        | {"sent_at", "absent_at", "sure"}
+    ),
 }
 """Columns that no line tells."""
 UNTOLD_META: Final = ("running", "recheck", "clock_reading", "erasing")

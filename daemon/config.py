@@ -99,6 +99,11 @@ class Config:
         """The targets that are folders of this machine."""
         return tuple(target for target in self.targets if isinstance(target, FolderSection))
 
+    def routed(self, profile: str) -> tuple[TargetSection, ...]:
+        """Return the targets that documents of *profile* go to."""
+        names = self.profiles[profile].targets
+        return tuple(target for target in self.targets if not names or target.name in names)
+
     @property
     def socket(self) -> Path:
         """Where commands reach the running service."""

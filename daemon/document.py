@@ -328,6 +328,12 @@ class Delivery:
     reason: str = ""
     step: str = ""
     tries: int = 0
+    sent_at: datetime | None = None
+    """When something of it was on its way for the last time; None: nobody knows."""
+    absent_at: datetime | None = None
+    """When the target did not have it, for the first time since then that counts."""
+    sure: bool = False
+    """The target has said that it stored nothing of the last try: there is no doubt."""
 
 
 GRADES: Final = ("metadata", "checksum", "bytes")

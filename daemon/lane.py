@@ -1,6 +1,6 @@
 """One target's lane: what is on the way to it, and how the target is.
 
-Decides and never acts: it asks nobody and reads no clock. A target fails from the
+Decides and never acts: it asks nobody. A target fails from the
 first try that went wrong for the target's reasons until the next one that it
 answers. Meanwhile it is probed with one document, after pauses that grow.
 """
@@ -8,21 +8,20 @@ answers. Meanwhile it is probed with one document, after pauses that grow.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from daemon import lifecycle
-from daemon.targets import AT_ONCE
+from daemon.terms import Terms
 
 if TYPE_CHECKING:
     from daemon.document import Delivery, Role
     from daemon.targets import Target
 
 STALLED: Final = "target-stalled"
-BYTES_PER_SECOND: Final = 1_000_000
-"""A target that is slower than this has stalled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +43,11 @@ class Lane:
     UNREACHABLE_AFTER: ClassVar = timedelta(seconds=60)
     """A target that has failed for longer than this is named in an alarm."""
     LONGEST_PAUSE: ClassVar = timedelta(seconds=30)
-    """A target that fails is probed at least this often, while something is due."""
+    """A target that fails is probed at least this often, while something is due and it asks for
+    no longer pause itself."""
 
     target: Target
+    terms: Terms = field(default_factory=Terms)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     queue: deque[Delivery] = field(default_factory=deque)
     """Due, in order, and not begun yet."""
@@ -65,16 +66,28 @@ class Lane:
     failures: int = 0
     failing_since: datetime | None = None
     resume_at: datetime | None = None
+    longest: timedelta = LONGEST_PAUSE
+    """The longest that the pause until then can have been."""
+    begun_at: float = float("-inf")
+    """When one was begun last, by our monotonic clock."""
     last_code: str = ""
 
     def room(self) -> bool:
         """Return whether one more may be begun."""
-        return not self.alone and len(self.flying) < (1 if self.failing_since else AT_ONCE)
+        most = 1 if self.failing_since else self.terms.concurrency
+        return not self.alone and len(self.flying) < most
+
+    def wait(self, monotonic: float) -> float:
+        """Return for how many seconds no more may be begun, to keep to so many a second."""
+        if not self.terms.per_second:
+            return 0.0
+        return max(self.begun_at + 1 / self.terms.per_second - monotonic, 0.0)
 
     def begun(self, delivery: Delivery, task: asyncio.Task[None], now: datetime) -> None:
         """Remember what is on the way, and by when it should have been answered."""
         size = sum(part.size for part in delivery.parts)
-        allowed = self.UNREACHABLE_AFTER + timedelta(seconds=size / BYTES_PER_SECOND)
+        allowed = self.UNREACHABLE_AFTER + timedelta(seconds=size / self.terms.bytes_per_second())
+        self.begun_at = time.monotonic()
         self.flying[delivery.document] = task
         self.late[delivery.document] = now + allowed
         self.alone = delivery.tries > 0
@@ -87,15 +100,22 @@ class Lane:
                 self.alone = False
                 task.result()
 
-    def failed(self, code: str, now: datetime, jitter: float) -> bool:
-        """Learn that a try failed because of the target; return whether that is news."""
+    def failed(
+        self, code: str, now: datetime, jitter: float, retry_after: float | None = None
+    ) -> bool:
+        """Learn that a try failed because of the target; return whether that is news.
+
+        *retry_after* is for how many seconds the target wants to be left alone.
+        """
         news = self.failing_since is None
         self.failing_since = self.failing_since or now
         self.last_code = code
         if not self.pause(now):  # several that were on the way together count as one
             self.failures += 1
-            pause = lifecycle.backoff(self.failures, jitter)
-            self.resume_at = now + min(pause, self.LONGEST_PAUSE)
+            pause = min(lifecycle.backoff(self.failures, jitter), self.LONGEST_PAUSE)
+            wanted = timedelta(seconds=retry_after or 0)
+            self.longest = max(self.LONGEST_PAUSE, wanted)
+            self.resume_at = now + max(pause, wanted)
         return news
 
     def answered(self) -> bool:
@@ -110,7 +130,7 @@ class Lane:
         A clock that was set back must not make this longer than it ever is.
         """
         left = self.resume_at - now if self.resume_at else timedelta()
-        return left.total_seconds() if timedelta() < left <= self.LONGEST_PAUSE else 0.0
+        return left.total_seconds() if timedelta() < left <= self.longest else 0.0
 
     def stalled_since(self, now: datetime) -> datetime | None:
         """Return since when nothing that is on the way has been answered in its time."""

@@ -124,9 +124,13 @@ def _first(db: sqlite_utils.Database) -> None:
             "tries": int,
             "receipts": str,
             "changed_at": str,
+            "sent_at": str,
+            "absent_at": str,
+            "sure": int,
         },
         pk=("document", "target"),
-        not_null={"state", "parts", "step", "tries"},
+        not_null={"state", "parts", "step", "tries", "sent_at", "absent_at", "sure"},
+        defaults={"sent_at": "", "absent_at": "", "sure": 0},
         foreign_keys=[("document", "document", "id")],
     )
     db.table("ledger").create(
@@ -210,6 +214,7 @@ def _first(db: sqlite_utils.Database) -> None:
         f"CREATE INDEX document_sealed ON document(sealed_at, id) WHERE {SEALED}",
         f"CREATE INDEX document_batch ON document({BATCH}) WHERE {BATCH} IS NOT NULL",
         f"CREATE INDEX delivery_due ON delivery(target, state, due_at) WHERE {UNDERWAY}",
+        "CREATE INDEX delivery_refused ON delivery(target, code) WHERE state = 'refused'",
         f"CREATE INDEX delivery_suspect ON delivery(target, tries) WHERE {SUSPECT}",
         "CREATE INDEX delivery_done ON delivery(target, changed_at) WHERE state = 'delivered'",
         "CREATE INDEX delivery_step ON delivery(step) WHERE step != ''",

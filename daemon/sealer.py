@@ -498,11 +498,13 @@ class Sealer:
             manifests.part("manifest-seal", "manifest.p7s", seal),
         )
         dms = manifests.for_dms(document, parts)
+        wanted = self._config.routed(document.profile)
         deliveries = [
             (target.name, Role(target.role), dms if target.role == Role.DMS else archive)
-            for target in self._config.targets
+            for target in wanted
         ]
-        return await self._spool(Spool.freeze, document, deliveries, self._clock())
+        waiting = {target.name for target in wanted if target.after}
+        return await self._spool(Spool.freeze, document, deliveries, self._clock(), waiting)
 
 
 @together

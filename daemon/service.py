@@ -49,6 +49,7 @@ from daemon.spool import Spool, SpoolThread, open_spool
 from daemon.stamping import Stamper
 from daemon.sync import Sync
 from daemon.targets import kinds
+from daemon.terms import agreed
 from daemon.timestamp import TimeStamps
 from daemon.token import Token
 from daemon.turns import Turns
@@ -191,7 +192,9 @@ class Service:
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
         targets = kinds.built(config, self._credentials, now)
-        parts.sync = Sync(spool, config.documents, targets, self._alarms, now)
+        parts.sync = Sync(
+            spool, config.documents, targets, self._alarms, now, terms=agreed(config, now())
+        )
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
             for section in config.hotfolders
@@ -234,6 +237,7 @@ class Service:
         config = self._config
         if missing := sorted(await spool(Spool.open_targets) - {t.name for t in config.targets}):
             raise ConfigError(tuple(f"[[target]] {name}: has open deliveries" for name in missing))
+        await spool(Spool.reorder, {one.name: one.after for one in config.targets}, now())
         for document_id in await spool(Spool.started, clock.boot_id(), now()):
             log.warning("unclean-end document=%s", document_id)
         await recover(config, spool, self._alarms, now)

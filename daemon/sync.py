@@ -1,20 +1,13 @@
 """Carries due deliveries to their targets, and knows how the targets are.
 
-    PENDING ──send──▶ SENDING ──acknowledge──▶ DELIVERED
-                       │  ▲
-                       │  └── postponed: a due time and a reason, no state
-                    reject──▶ REFUSED
-
-SENDING is committed before the first byte leaves. What is found in SENDING may have
-arrived: the target is asked for each part before that part is sent again (I3).
-
 Each target has a lane of its own, so a dead one stops no other (I8). A lane goes
 oldest first, a few at a time, past what is not due yet. While its target does not
 answer it probes with one document and waits longer each time. A delivery in whose
 step the daemon has ended goes first and alone, so that a second end is counted
 against the one that causes it.
 
-Not decided here: what a target is (targets/), and when a document is filed (spool).
+Not decided here: what one step of a delivery is (delivering), what a target is (targets/),
+and when a document is filed (spool).
 """
 
 from __future__ import annotations
@@ -23,18 +16,14 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from daemon import durable, lifecycle, receipts
-from daemon.document import Delivery, DeliveryState, State, folder_of
-from daemon.errors import PermanentError, TransientError
+from daemon.delivering import deliver
+from daemon.document import Delivery, DeliveryState
 from daemon.lane import Lane
-from daemon.outgoing import sendings
-from daemon.records import rows
-from daemon.records.transaction import together
 from daemon.spool import Spool
-from daemon.targets import OWN_COPY_DAMAGED, carry
+from daemon.targets import DOUBT, OWN_COPY_DAMAGED
+from daemon.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.alarms import Alarms
-    from daemon.document import Receipt
+    from daemon.delivering import Outcome
     from daemon.lane import TargetFacts
     from daemon.spool import SpoolThread
     from daemon.targets import Target
@@ -60,108 +49,11 @@ STUCK: Final = {
     "delivery-gone": DeliveryState.GONE,
 }
 """Alarms of a target, and the deliveries they count: a person has to decide about each."""
+TWICE: Final = "target-duplicate"
 PACE_SECONDS: Final = 0.02
 """A lane that has something to do asks for more no more often than this."""
 SHORTEST_SECONDS: Final = 0.05
 """A delivery that was begun a moment ago can still look due: no lane turns faster than this."""
-
-
-# -- one step of one delivery -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one step of a delivery ended."""
-
-    state: DeliveryState | None
-    """DELIVERED, REFUSED, SENDING (postponed), or None: it may not be sent any more."""
-    code: str = ""
-
-
-async def deliver(
-    spool: SpoolThread,
-    documents: Path,
-    delivery: Delivery,
-    target: Target,
-    clock: Callable[[], datetime],
-    jitter: float = 1.0,
-) -> Outcome:
-    """Move one delivery one step; it can be killed between any two lines.
-
-    Nothing is done if it is no longer as *delivery* says, or its document may not be
-    sent (HELD). What is not foreseen is not caught.
-    """
-    in_doubt = delivery.state is DeliveryState.SENDING  # a crash, or an answer we never got
-    folder = folder_of(documents, delivery.document)
-    begun, missing, ahead = await spool(_begin, delivery, folder, clock())
-    if begun is None:
-        return Outcome(None)
-    if ahead:
-        # A database made again from the files must know what anybody out there may hold.
-        await spool(Spool.export_ledger)
-    try:
-        proven = await _carried(begun, target, documents, missing, in_doubt=in_doubt)
-    except TransientError as exc:
-        due_at = clock() + lifecycle.backoff(begun.attempts + 1, jitter)
-        await spool(Spool.postpone, begun, due_at, exc.code, exc.args[0], clock())
-        return Outcome(DeliveryState.SENDING, exc.code)
-    except PermanentError as exc:
-        await spool(_reject, begun, exc, clock())
-        return Outcome(DeliveryState.REFUSED, exc.code)
-    path = receipts.path_in(folder, begun.target)
-    proof = receipts.text(begun, rows.receipts_json(proven))
-    await asyncio.to_thread(durable.write_eventually, path, proof)
-    await spool(Spool.acknowledge, begun, proven, clock())
-    return Outcome(DeliveryState.DELIVERED)
-
-
-async def _carried(
-    delivery: Delivery, target: Target, documents: Path, missing: str, *, in_doubt: bool
-) -> list[Receipt]:
-    """Have all parts at the target, in order; none if one of ours is *missing*."""
-    if missing:
-        raise PermanentError(OWN_COPY_DAMAGED, f"{missing} is not there any more")
-    parts = sendings(documents, delivery)
-    return await carry(target, parts, in_doubt=in_doubt)
-
-
-@together
-def _begin(
-    spool: Spool, delivery: Delivery, folder: Path, now: datetime
-) -> tuple[Delivery | None, str, bool]:
-    """On the spool's thread, so nothing comes between: look again, commit the intent.
-
-    Return it with the first of our own files that is missing, before anybody is asked, and
-    whether the ledger's files lack the line of its manifest.
-    """
-    if not spool.sendable(delivery):
-        return None, "", False
-    ahead = spool.manifest_is_ahead(delivery.document)
-    return spool.begin_delivery(delivery, now), _missing(delivery, folder), ahead
-
-
-def _reject(spool: Spool, delivery: Delivery, error: PermanentError, now: datetime) -> None:
-    """Give the delivery to a person; hold the whole document if our own copy is damaged."""
-    document = spool.document(delivery.document)
-    # Held first: after a crash in between, nothing of it is sent until a person has looked.
-    if error.code == OWN_COPY_DAMAGED and document.state is State.FROZEN:
-        spool.set_aside(document, error.code, error.args[0], now)
-    spool.reject(delivery, error.code, error.args[0], now)
-
-
-def _missing(delivery: Delivery, folder: Path) -> str:
-    """Return which of our own files is missing, or ""; put() hashes them while it sends."""
-    for part in delivery.parts:
-        try:
-            there = (folder / part.file).is_file()
-        except OSError:
-            there = False
-        if not there:
-            return part.file
-    return ""
-
-
-# -- the stage ----------------------------------------------------------------------------
 
 
 class Sync:
@@ -175,11 +67,15 @@ class Sync:
         alarms: Alarms,
         clock: Callable[[], datetime],
         jitter: Callable[[], float] = random.random,
+        terms: Mapping[str, Terms] | None = None,
     ) -> None:
-        """Nothing runs yet; *jitter* draws from 0 to 1."""
+        """Nothing runs yet; *jitter* draws from 0 to 1; *terms* are those of targets, by name."""
+        terms = terms or {}
         self._spool = spool
         self._documents = documents
-        self._lanes = {name: Lane(target) for name, target in targets.items()}
+        self._lanes = {
+            name: Lane(target, terms.get(name, Terms())) for name, target in targets.items()
+        }
         self._alarms = alarms
         self._clock = clock
         self._jitter = jitter
@@ -231,9 +127,11 @@ class Sync:
 
     async def _begin_due(self, lane: Lane) -> float:
         """Begin what may be begun now; return for how many seconds there is nothing more to do."""
-        if pause := lane.pause(self._clock()):
+        if pause := lane.pause(self._clock()) or lane.terms.closed(self._clock()):
             return min(pause, IDLE_SECONDS)
         while lane.room():
+            if wait := lane.wait(time.monotonic()):
+                return wait
             if not lane.queue:
                 left = lane.ask_at - time.monotonic()
                 if left > 0 and not lane.news:
@@ -277,6 +175,7 @@ class Sync:
                 lane.target,
                 self._clock,
                 self._jitter(),
+                lane.terms.rules,
             )
         finally:
             if turn:
@@ -298,8 +197,8 @@ class Sync:
         name = lane.target.name
         if outcome.state is not DeliveryState.DELIVERED:
             lane.news = True
-        if outcome.state is DeliveryState.SENDING:
-            if lane.failed(outcome.code, self._clock(), self._jitter()):
+        if outcome.state is DeliveryState.SENDING and outcome.code != DOUBT:
+            if lane.failed(outcome.code, self._clock(), self._jitter(), outcome.retry_after):
                 log.warning("target-fails target=%s code=%s", name, outcome.code)
             return
         if outcome.state is DeliveryState.REFUSED:
@@ -327,6 +226,10 @@ class Sync:
                 for code, state in STUCK.items():
                     self._alarm(code, name, str(states.get(state, "") or ""))
                 self._alarm("target-unreachable", name, lane.unreachable(now))
+                twice = states.get(DeliveryState.REFUSED) and await self._spool(
+                    Spool.deliveries_refused, name, TWICE
+                )
+                self._alarm(TWICE, name, str(twice or ""))
             self._show("")
             await _told(self._look, IDLE_SECONDS)
 

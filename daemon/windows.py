@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from zoneinfo import ZoneInfo
 
 DAYS: Final = {
     name: number
@@ -44,13 +43,7 @@ class Window:
         found = FORM.fullmatch(text)
         if found is None:
             raise ValueError("must be like 'Mo-Fr 18:00-06:00' or '18:00-06:00'")
-        try:
-            begins, ends = (
-                time(int(found[hour]) % 24, int(found[hour + 1])) if found[hour] != "24" else time()
-                for hour in (2, 4)
-            )
-        except ValueError:
-            raise ValueError("must have hours from 00 to 24 and minutes from 00 to 59") from None
+        begins, ends = _time(found[2], found[3]), _time(found[4], found[5])
         return cls(_days(found[1]), begins, ends)
 
     def holds(self, local: datetime) -> bool:
@@ -60,6 +53,15 @@ class Window:
             return local.weekday() in self.days and self.begins <= now < self.ends
         today = local.weekday() in self.days and now >= self.begins
         return today or ((local.weekday() - 1) % WEEK in self.days and now < self.ends)
+
+
+def _time(hour: str, minute: str) -> time:
+    if (hour, minute) == ("24", "00"):
+        return time()
+    try:
+        return time(int(hour), int(minute))
+    except ValueError:
+        raise ValueError("must have hours from 00 to 24 and minutes from 00 to 59") from None
 
 
 def _days(text: str | None) -> frozenset[int]:
@@ -75,7 +77,7 @@ def _days(text: str | None) -> frozenset[int]:
     return frozenset(found)
 
 
-def seconds_until(windows: Sequence[Window], now: datetime, zone: ZoneInfo) -> float:
+def seconds_until(windows: Sequence[Window], now: datetime, zone: tzinfo) -> float:
     """Return for how many seconds the target must not be used; 0.0 if it may be used now.
 
     At most an hour is said at once: then it is asked again, whatever clocks and daylight saving do.

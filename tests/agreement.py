@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from daemon.spool import Spool
 
 
-NO_STEPS = frozenset({"supersedes", "describe", "personal-erase", "recheck-bad", "recheck-good"})
+NO_STEPS = frozenset(
+    {
+        "supersedes",
+        "describe",
+        "personal-erase",
+        "recheck-bad",
+        "recheck-good",
+        "delivery-postponed",
+    }
+)
 
 
 def check(spool: Spool) -> None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 FORGOTTEN_COLUMNS = {
     # Unlinking is repeated; of a try no line is written (design, "Poison").
     "document": ("step", "tries", "local"),
-    "delivery": ("step", "tries", "attempts", "due_at", "code", "reason", "changed_at"),
+    "delivery": (
+        *("step", "tries", "attempts", "due_at", "code", "reason", "changed_at"),
+        *("sent_at", "absent_at", "sure"),  # lost, they count as the longest doubt
+    ),
 }
 """What may differ: row values of a try, and when and why a target was out of reach."""
 FORGOTTEN_META = {"running", "recheck", "clock_reading", "erasing"}

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.document import Delivery, DeliveryEvent, DeliveryState, Document, Receipt, utc_text
 from daemon.records import moves, rows
 from daemon.records.transaction import together
 from daemon.records.writer import Writer
+from daemon.schema import UNDERWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
+
+POSTPONED: Final = "delivery-postponed"
+"""The event of a try that came to nothing."""
 
 
 class Deliveries(Writer):
@@ -26,7 +30,9 @@ class Deliveries(Writer):
         """
         with self._step(now) as step:
             if delivery.state is DeliveryState.PENDING:
-                moves.move_delivery(step, delivery, DeliveryEvent.SEND, {}, step="deliver")
+                moves.move_delivery(
+                    step, delivery, DeliveryEvent.SEND, {}, step="deliver", sent_at=step.at
+                )
             else:
                 step.change(
                     "UPDATE delivery SET step = 'deliver' WHERE document = ? AND target = ?"
@@ -36,10 +42,54 @@ class Deliveries(Writer):
         return self.delivery(delivery.document, delivery.target)
 
     @together
+    def send_again(self, delivery: Delivery, now: datetime) -> None:
+        """Commit that something of a delivery that was in doubt is on its way once more."""
+        with self._step(now) as step:
+            step.change(
+                "UPDATE delivery SET sent_at = ?, absent_at = '', sure = 0"
+                " WHERE document = ? AND target = ? AND state = ?",
+                [step.at, delivery.document, delivery.target, delivery.state],
+            )
+
+    @together
+    def await_predecessor(self, delivery: Delivery, now: datetime) -> None:
+        """Let a delivery wait until another target has the document: till then it is never due."""
+        with self._step(now) as step:
+            step.change(
+                "UPDATE delivery SET due_at = NULL WHERE document = ? AND target = ? AND state = ?",
+                [delivery.document, delivery.target, delivery.state],
+            )
+
+    def reorder(self, orders: Mapping[str, str], now: datetime) -> None:
+        """Let everything be due that waits for a target that has it by now, or is not waited for.
+
+        *orders* names for each target the one that goes first, or "".
+        """
+        with self._step(now) as step:
+            for target, first in orders.items():
+                done = (
+                    " AND EXISTS (SELECT 1 FROM delivery AS other WHERE other.target = ?"
+                    " AND other.document = delivery.document"
+                    " AND other.state IN ('delivered','waived'))"
+                )
+                step.db.execute(
+                    f"UPDATE delivery SET due_at = ? WHERE target = ? AND {UNDERWAY}"  # noqa: S608
+                    f" AND state = 'pending' AND due_at IS NULL{done if first else ''}",
+                    [step.at, target, *([first] if first else [])],
+                )
+
+    @together
     def acknowledge(
-        self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime
+        self,
+        delivery: Delivery,
+        receipts: Sequence[Receipt],
+        now: datetime,
+        followers: Sequence[str] = (),
     ) -> Document:
-        """Commit that a target proved every part; file the document if it was the last."""
+        """Commit that a target proved every part; file the document if it was the last.
+
+        *followers* are the targets that wait for this one.
+        """
         proofs = rows.receipts_json(receipts)
         with self._step(now) as step:
             moves.move_delivery(
@@ -52,6 +102,7 @@ class Deliveries(Writer):
                 reason="",
             )
             moves.file_if_proven(step, self, delivery.document)
+            moves.let_follow(step, delivery.document, followers)
         return self.document(delivery.document)
 
     def reject(self, delivery: Delivery, code: str, reason: str, now: datetime) -> None:
@@ -62,19 +113,37 @@ class Deliveries(Writer):
 
     @together
     def postpone(
-        self, delivery: Delivery, due_at: datetime, code: str, reason: str, now: datetime
+        self,
+        delivery: Delivery,
+        due_at: datetime,
+        code: str,
+        reason: str,
+        now: datetime,
+        doubt: Mapping[str, Any] | None = None,
     ) -> None:
-        """Commit when to try again, and why it did not work. Trouble of a target is no state."""
+        """Commit when to try again, and why it did not work. Trouble of a target is no state.
+
+        *doubt* has those of `sent_at`, `absent_at` and `sure` that this try has changed.
+        """
+        columns = {
+            name: utc_text(value) if isinstance(value, datetime) else value
+            for name, value in (doubt or {}).items()
+        }
+        more = "".join(f", {name} = ?" for name in columns)
         with self._step(now) as step:
             step.change(
-                "UPDATE delivery SET attempts = attempts + 1, due_at = ?, code = ?, reason = ?,"
-                " step = '' WHERE document = ? AND target = ? AND state = ?",
+                "UPDATE delivery SET attempts = attempts + 1, due_at = ?, code = ?, reason = ?,"  # noqa: S608
+                f" step = ''{more} WHERE document = ? AND target = ? AND state = ?",
                 [
                     utc_text(due_at),
                     code,
                     reason,
+                    *columns.values(),
                     delivery.document,
                     delivery.target,
                     delivery.state,
                 ],
             )
+            # The reason stays here: a target's own words may name somebody.
+            detail = {"target": delivery.target, "code": code, "attempt": delivery.attempts + 1}
+            step.line(delivery.document, POSTPONED, detail)

@@ -32,7 +32,7 @@ from daemon.records.transaction import together
 from daemon.records.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from daemon import ledger
@@ -198,8 +198,11 @@ class Documents(Writer):
         document: Document,
         deliveries: Sequence[tuple[str, Role, tuple[Part, ...]]],
         now: datetime,
+        waiting: Collection[str] = (),
     ) -> Document:
         """Commit the manifest and make the deliveries: nothing of it changes any more.
+
+        Those to *waiting* are due only after another target has the document.
 
         A *document* whose time stamp was `given-up` says so, with the finding that goes with it.
         """
@@ -232,7 +235,7 @@ class Documents(Writer):
                         role,
                         DeliveryState.PENDING,
                         json.dumps(rows.parts_json(parts)),
-                        step.at,
+                        None if target in waiting else step.at,
                         step.at,
                     ],
                 )

@@ -11,7 +11,7 @@ from daemon import lifecycle
 from daemon.document import Copy, Delivery, DeliveryEvent, Document, Event, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from daemon.records.reader import Reader
     from daemon.records.transaction import Transaction
@@ -113,6 +113,16 @@ def file_if_proven(tx: Transaction, reader: Reader, document_id: str) -> None:
     states = [(d.role, d.state) for d in reader.deliveries(document_id)]
     if document.state is State.FROZEN and lifecycle.is_filed(states):
         move_document(tx, document, Event.FILE, {})
+
+
+def let_follow(tx: Transaction, document_id: str, targets: Sequence[str]) -> None:
+    """Let the deliveries of a document to *targets* be due that have waited for another one."""
+    for target in targets:
+        tx.db.execute(
+            "UPDATE delivery SET due_at = ? WHERE document = ? AND target = ? AND due_at IS NULL"
+            " AND state = 'pending'",
+            [tx.at, document_id, target],
+        )
 
 
 def end_uncleanly(tx: Transaction, document: Document, *, count: bool, why: str = "") -> None:

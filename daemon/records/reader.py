@@ -302,7 +302,8 @@ class Reader:
             for state in ("pending", "sending")
             for row in self._db.execute(
                 f"SELECT due_at FROM delivery WHERE target = ? AND {schema.UNDERWAY}"  # noqa: S608
-                f" AND state = '{state}' AND {SENDABLE} ORDER BY due_at LIMIT 1",
+                f" AND state = '{state}' AND due_at IS NOT NULL AND {SENDABLE}"
+                " ORDER BY due_at LIMIT 1",
                 [target],
             )
         ]
@@ -321,6 +322,20 @@ class Reader:
         """Return a delivery that exists."""
         (found,) = self._select_deliveries("document = ? AND target = ?", [document_id, target])
         return found
+
+    def reference(self, document_id: str, target: str) -> str:
+        """Return how *target* names the sealed file that it holds; "" if it holds none."""
+        said = self.receipts(document_id).get(target, "[]")
+        found = {receipt["key"]: receipt["reference"] for receipt in json.loads(said)}
+        return str(found.get(f"{document_id}/sealed.pdf", ""))
+
+    def deliveries_refused(self, target: str, code: str) -> int:
+        """Return how many deliveries a target refuses with *code*."""
+        (n,) = self._db.execute(
+            "SELECT count(*) FROM delivery WHERE state = 'refused' AND target = ? AND code = ?",
+            [target, code],
+        ).fetchone()
+        return int(n)
 
     def deliveries(self, document_id: str) -> list[Delivery]:
         """Return the deliveries of a document."""

@@ -275,6 +275,13 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
     def _delivered(
         self, document_id: str, event: str, detail: dict[str, Any], at: datetime
     ) -> None:
+        if event == "postponed":
+            with self._step(at) as step:
+                step.change(
+                    "UPDATE delivery SET attempts = ?, code = ? WHERE document = ? AND target = ?",
+                    [detail["attempt"], detail["code"], document_id, detail["target"]],
+                )
+            return
         columns: dict[str, Any] = {}
         if event in {DeliveryEvent.REJECT, DeliveryEvent.MISS}:
             columns = {"code": detail["code"], "reason": detail["reason"]}

@@ -38,7 +38,8 @@ DOCUMENT = (
     " evidence_until"
 )
 DELIVERY = (
-    "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts"
+    "document, target, role, state, parts, attempts, due_at, code, reason, step, tries, receipts,"
+    " sent_at, absent_at, sure"
 )
 
 
@@ -144,6 +145,9 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         reason=row["reason"],
         step=row["step"],
         tries=row["tries"],
+        sent_at=utc_time(row["sent_at"]) if row["sent_at"] else None,
+        absent_at=utc_time(row["absent_at"]) if row["absent_at"] else None,
+        sure=bool(row["sure"]),
     )
 
 

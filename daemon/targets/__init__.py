@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from daemon.document import is_id
-from daemon.errors import TargetDisagrees, TransientError
+from daemon.errors import TargetDisagrees
 from daemon.ledger import is_segment_id
 
 if TYPE_CHECKING:
@@ -132,36 +132,37 @@ class TakesAll(Protocol):
         """
 
 
-async def carry(
-    target: Target, parts: Sequence[Sending], *, in_doubt: bool, may_put: bool = True
-) -> list[Receipt]:
+async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> list[Receipt]:
     """Have *parts* of one document at the target, in order; in doubt it is asked first.
 
-    Return what the target holds. Without *may_put* nothing is sent: where a part is not
-    found, that is a TransientError `delivery-in-doubt`.
+    Return what the target holds.
     """
-    if not in_doubt and may_put:
-        receipts = await _put_all(target, parts)
-    else:
-        # All are asked for before one is sent: what was absent twice was absent as a whole.
-        found = [await target.find(part) for part in parts]
-        if None in found and not may_put:
-            lacking = sum(receipt is None for receipt in found)
-            raise TransientError(
-                DOUBT, f"{target.name} does not show {lacking} of {len(parts)} parts yet"
-            )
+    return await sent(target, parts, await asked(target, parts) if in_doubt else None)
+
+
+async def asked(target: Target, parts: Sequence[Sending]) -> list[Receipt | None]:
+    """Return what the target has of *parts* now; nothing is sent.
+
+    All are asked for before one is sent: what is absent is absent as a whole.
+    """
+    return [await target.find(part) for part in parts]
+
+
+async def sent(
+    target: Target, parts: Sequence[Sending], found: Sequence[Receipt | None] | None
+) -> list[Receipt]:
+    """Send what was not *found* of *parts*, in order, or all of them; return what the target holds."""
+    if found is not None:
         receipts = [
             receipt or await target.put(part) for receipt, part in zip(found, parts, strict=True)
         ]
+    elif isinstance(target, TakesAll):
+        receipts = await target.put_all(parts)
+    else:
+        receipts = [await target.put(part) for part in parts]
     for part, receipt in zip(parts, receipts, strict=True):
         check(target, part, receipt)
     return receipts
-
-
-async def _put_all(target: Target, parts: Sequence[Sending]) -> list[Receipt]:
-    if isinstance(target, TakesAll):
-        return await target.put_all(parts)
-    return [await target.put(part) for part in parts]
 
 
 def check(target: Target, part: Sending, receipt: Receipt) -> None:

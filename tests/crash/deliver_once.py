@@ -11,8 +11,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.delivering import deliver
 from daemon.spool import Spool, open_spool
-from daemon.sync import deliver
 from daemon.targets.folder import FolderTarget
 from tests.crash.one_thread import one_thread
 from tests.frozen import TARGETS

@@ -101,7 +101,10 @@ UNTOLD = {
     ("document", column) for column in ("step", "tries", "local")
 } | {
     ("delivery", column)
-    for column in ("step", "tries", "attempts", "due_at", "code", "reason", "changed_at")
+    for column in (
+        *("step", "tries", "attempts", "due_at", "code", "reason", "changed_at"),
+        *("sent_at", "absent_at", "sure"),
+    )
 }  # fmt: skip
 """What the page about recovery says of what is not found."""
 

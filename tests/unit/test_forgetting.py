@@ -14,13 +14,13 @@ import pytest
 
 from daemon.alarms import Alarms
 from daemon.clock import Reading
+from daemon.delivering import deliver
 from daemon.document import DeliveryState, Document, State, folder_of
 from daemon.forgetting import Forgetting, unlink_local
 from daemon.lifecycle import DOCUMENT, may_forget
 from daemon.records.reader import open_reader
 from daemon.sections import Profile
 from daemon.spool import Spool, SpoolThread, open_spool
-from daemon.sync import deliver
 from daemon.targets.folder import FolderTarget
 from tests.agreement import check
 from tests.frozen import NOW, TARGETS, frozen, make_state

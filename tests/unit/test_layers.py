@@ -113,7 +113,11 @@ ROWS = (
     "targets.folder targets.sent outgoing",
     "targets.http",
     "targets.kinds",
-    "receipts lane",
+    "doubt",
+    "receipts",
+    "delivering",
+    "terms",
+    "lane",
     "sync",
     # the stage that forgets
     "forgetting",

@@ -30,11 +30,14 @@ def test_the_intent_to_send_is_committed_first(spool: Spool) -> None:
     assert last(spool)["event"] == "delivery-send"
     assert last(spool)["detail"] == {"target": "dms"}
     assert not spool.sendable(begun)
+    spool.postpone(begun, LATER, "target-unreachable", "no route to Ms Miller's desk", NOW)
+    assert last(spool)["event"] == "delivery-postponed"
+    detail = {"attempt": 1, "code": "target-unreachable", "target": "dms"}
+    assert last(spool)["detail"] == detail  # what a target says may name somebody
     lines = len(events(spool))
-    spool.postpone(begun, LATER, "target-unreachable", "no route", NOW)
     again = spool.begin_delivery(spool.delivery(document.id, "dms"), LATER)
     assert (again.state, again.step, again.attempts) == (DeliveryState.SENDING, "deliver", 1)
-    assert len(events(spool)) == lines  # trouble of a target is no state, and no line
+    assert len(events(spool)) == lines  # trouble of a target is no state
     check(spool)
 
 

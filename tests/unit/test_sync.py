@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from daemon.alarms import Alarms
+from daemon.delivering import Outcome, deliver
 from daemon.document import Delivery, DeliveryState, Digest, Document, Part, Receipt, Role, State
 from daemon.document import folder_of as folder_under
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
@@ -20,7 +21,7 @@ from daemon.lane import Lane
 from daemon.records.journal import entries
 from daemon.records.reader import open_reader
 from daemon.spool import Spool, SpoolThread, open_spool
-from daemon.sync import Outcome, Sync, deliver
+from daemon.sync import Sync
 from tests.frozen import NOW, TARGETS, frozen, make_state
 
 if TYPE_CHECKING:
