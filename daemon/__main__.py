@@ -30,7 +30,7 @@ from daemon.ledger import Head
 from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from daemon.progress import Progress
 
@@ -197,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="why; goes into the ledger (1 to 1000 letters)",
     )
+    _of_targets(command)
     _groups(commands, common)
     return parser
 
@@ -238,6 +239,24 @@ def _saving(command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="PEM",
         help="trust these for the ledger's seals, besides [hsm] chain; may be repeated",
     )
+
+
+def _of_targets(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands about what targets hold."""
+    waive = command(
+        "waive", "Do without one target for one document; it never counts as a proof.", _waive
+    )
+    waive.add_argument("id", metavar="ID", help=ID_HELP)
+    waive.add_argument("--target", required=True, metavar="NAME", help="as in the configuration")
+    waive.add_argument(
+        "--reason",
+        required=True,
+        metavar="TEXT",
+        help="why; goes into the ledger (1 to 1000 letters)",
+    )
+    prove = command("prove", "Ask each target again, now, what it holds of a document.", _prove)
+    prove.add_argument("id", metavar="ID", help=ID_HELP)
+    prove.add_argument("--json", action="store_true", help="everything as JSON")
 
 
 def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -662,6 +681,39 @@ def _discard(options: argparse.Namespace) -> int:
     given_up = _ask(options, "discard", {"id": options.id, "reason": options.reason}, loaded)
     print(_word(loaded, "discarded", id=given_up["id"]))
     return GOOD
+
+
+def _waive(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    arguments = {"id": options.id, "target": options.target, "reason": options.reason}
+    waived = _ask(options, "waive", arguments, loaded)
+    print(_word(loaded, "waived", id=waived["id"], target=waived["target"]))
+    return GOOD
+
+
+def _prove(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    said = _ask(options, "prove", {"id": options.id}, loaded)
+    if options.json:
+        print(json.dumps(said, indent=2, ensure_ascii=False))
+    else:
+        print(said["id"])
+        for target in said["targets"]:
+            print("\n".join(_proof_of(loaded, target)))
+    return GOOD if all(one["state"] in {"held", "waived"} for one in said["targets"]) else WRONG
+
+
+def _proof_of(loaded: config.Config, target: dict[str, Any]) -> Iterator[str]:
+    """Yield what a target has proven just now, in the box's language."""
+    word = _word(loaded, f"proof_{target['state'].replace('-', '_')}")
+    why = f" ({target['code']}{': ' if target['reason'] else ''}{target['reason']})"
+    yield f"  {target['target']}: {word}{why if target['code'] else ''}"
+    for part in target["parts"]:
+        how = _word(loaded, f"grade_{part['grade']}")
+        yield f"    {part['key'].partition('/')[2]}  {part['size']} bytes  sha256 {part['sha256']}"
+        yield f"      {part['reference']}  {how}, {part['proved_at']}"
+        for name, text in sorted(part.get("detail", {}).items()):
+            yield f"      {name}: {text}"
 
 
 def _decommission(options: argparse.Namespace) -> int:

@@ -70,6 +70,8 @@ class Commands:
             "status": status_of(self._lookout),
             "release": self._release,
             "discard": self._discard,
+            "waive": self._waive,
+            "prove": self._prove,
             "supersede": self._supersede,
             "explain": self._explain,
             "note": self._note,
@@ -134,6 +136,24 @@ class Commands:
             await self._spool(Spool.discard, named.id, person, reason, self._clock())
         self._see_to_the_copies()
         return {"id": named.id}
+
+    async def _waive(self, arguments: Mapping[str, Any], person: str) -> dict[str, str]:
+        reason = str(arguments.get("reason", "")).strip()
+        if not reason or len(reason) > MAX_REASON:
+            raise PersonNeeded("reason-missing", f"--reason: 1 - {MAX_REASON}")
+        named = await self._spool(Spool.named, str(arguments.get("id")))
+        target = str(arguments.get("target", ""))
+        followers = tuple(one.name for one in self._config.targets if one.after == target)
+        await self._spool(Spool.waive, named.id, target, person, reason, self._clock(), followers)
+        if self._parts.sync is not None:
+            self._parts.sync.wake()
+        return {"id": named.id, "target": target}
+
+    async def _prove(self, arguments: Mapping[str, Any], _person: str) -> dict[str, Any]:
+        named = await self._spool(Spool.named, str(arguments.get("id")))
+        assert self._parts.proving is not None
+        said = await self._parts.proving.prove(named.id)
+        return {"id": named.id, "targets": [one.as_json() for one in said]}
 
     async def _explain(self, arguments: Mapping[str, Any], person: str) -> dict[str, int]:
         reason = str(arguments.get("reason", "")).strip()

@@ -19,7 +19,7 @@ import os
 import pwd
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.errors import CorruptionError, DaemonError, PersonNeeded, StaleWrite
 
@@ -33,6 +33,9 @@ ADMIN_GROUP = "scanseal-admin"
 MAX_LINE = 1 << 20
 SECONDS = 60.0
 """How long a command may take before the caller is told that it hangs."""
+SLOW: Final = frozenset({"prove"})
+"""Commands that wait for others, who may read a large document from end to end."""
+SLOW_SECONDS: Final = 3600.0
 
 
 class NotRunning(DaemonError):
@@ -84,8 +87,11 @@ class Control:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(SECONDS):
-                reply = await self._reply(await _request(reader), _person(writer))
+            async with asyncio.timeout(SECONDS) as limit:
+                request = await _request(reader)
+                if request["command"] in SLOW:
+                    limit.reschedule(asyncio.get_running_loop().time() + SLOW_SECONDS)
+                reply = await self._reply(request, _person(writer))
         except (StaleWrite, CorruptionError) as exc:
             # Answered, but not over: these two say that nothing here can be trusted any more.
             self._fail(exc)
@@ -150,7 +156,7 @@ def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
     Raise NotRunning when nobody listens, and what the service refused with its code.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS + 5)
+        connection.settimeout((SLOW_SECONDS if command in SLOW else SECONDS) + 5)
         try:
             connection.connect(str(path))
             connection.sendall(

@@ -27,11 +27,8 @@ from typing import TYPE_CHECKING, Final
 
 from daemon import durable, lifecycle, receipts
 from daemon.document import Delivery, DeliveryState, Role, State, folder_of
-from daemon.errors import PermanentError, TransientError
-from daemon.outgoing import sendings
-from daemon.records import rows
+from daemon.proving import AWAY, HELD, Proving
 from daemon.spool import Spool
-from daemon.targets import check
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -39,10 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.alarms import Alarms
-    from daemon.document import Document, Receipt
+    from daemon.document import Document
     from daemon.sections import Profile
     from daemon.spool import SpoolThread
-    from daemon.targets import Sending, Target
+    from daemon.targets import Target
 
 log = logging.getLogger("forgetting")
 
@@ -51,15 +48,12 @@ LOCAL: Final = re.compile(r"original\.[a-z0-9]+|sealed\.pdf|stamped\.pdf")
 BATCH: Final = 64
 PASS_SECONDS: Final = 600.0
 """So often is looked whose time is over: the shortest time that is configured is a day."""
-ASK_SECONDS: Final = 600.0
-"""So long a target may take over one part, which it reads from end to end."""
 
 REFUSED_LONG: Final = "refused-kept-long"
 NOT_ASKED: Final = "proof-not-asked"
 DAMAGED: Final = "proof-damaged"
 UNKNOWN: Final = "keeping-unknown"
 STUCK: Final = "not-unlinked"
-GONE: Final = "gone-from-target"
 
 NOT_NOW: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
@@ -79,6 +73,7 @@ class Forgetting:
         alarms: Alarms,
         clock: Callable[[], datetime],
         clock_problem: Callable[[], Awaitable[str]],
+        proving: Proving | None = None,
     ) -> None:
         """Nothing runs yet; *clock_problem* says why the time is not to be trusted, or ""."""
         self._profiles = profiles
@@ -88,6 +83,7 @@ class Forgetting:
         self._alarms = alarms
         self._clock = clock
         self._clock_problem = clock_problem
+        self._proving = proving or Proving(documents, spool, targets, clock)
         self._silent: dict[str, str] = {}
         """By target that could not be asked in this pass: why."""
         self._damaged: list[str] = []
@@ -179,7 +175,6 @@ class Forgetting:
         """
         folder = folder_of(self._documents, document.id)
         said = await self._spool(Spool.receipts, document.id)
-        held: dict[str, tuple[Receipt, ...]] = {}
         delivered = [one for one in deliveries if one.state is DeliveryState.DELIVERED]
         for delivery in delivered:
             committed = json.loads(said.get(delivery.target, "[]"))
@@ -187,9 +182,8 @@ class Forgetting:
                 log.error("proof-damaged document=%s target=%s", document.id, delivery.target)
                 self._damaged.append(f"{document.id}/receipt-{delivery.target}.json")
                 return None
-            held[delivery.target] = rows.receipts_from(committed)
         asked = [one for one in delivered if one.target in self._targets]
-        answers = [await self._holds(one, held[one.target]) for one in asked]
+        answers = [await self._holds(one) for one in asked]
         if not all(answers):
             return None
         if {one.role for one in asked} != set(Role):
@@ -197,30 +191,14 @@ class Forgetting:
             return None
         return [one.target for one in asked]
 
-    async def _holds(self, delivery: Delivery, held: Sequence[Receipt]) -> bool:
+    async def _holds(self, delivery: Delivery) -> bool:
         """Ask a target for every part; commit that it is GONE if it does not hold one."""
-        target = self._targets[delivery.target]
-        if target.name in self._silent:
+        if delivery.target in self._silent:
             return False  # it was away a moment ago: it is asked once in a pass
-        try:
-            parts = sendings(self._documents, delivery)
-            for part, receipt in zip(parts, held, strict=True):
-                async with asyncio.timeout(ASK_SECONDS):
-                    await _prove(target, receipt, part)
-        except PermanentError as exc:
-            await self._miss(delivery, exc.code, exc.args[0])
-            return False
-        except TransientError as exc:
-            self._silent[target.name] = exc.code
-            return False
-        except TimeoutError:
-            self._silent[target.name] = "target-unreachable"
-            return False
-        return True
-
-    async def _miss(self, delivery: Delivery, code: str, reason: str) -> None:
-        log.error("gone document=%s target=%s code=%s", delivery.document, delivery.target, code)
-        await self._spool(Spool.miss, delivery, code, reason, self._clock())
+        said = await self._proving.ask(delivery)
+        if said.state == AWAY:
+            self._silent[delivery.target] = said.code
+        return said.state == HELD
 
     # -- the files --------------------------------------------------------------------------
 
@@ -249,14 +227,6 @@ class Forgetting:
                 log.error("not-unlinked document=%s errno=%s", document_id, exc.errno)  # noqa: TRY400
                 failed.append(document_id)
         return failed
-
-
-async def _prove(target: Target, receipt: Receipt, part: Sending) -> None:
-    """Return if *target* holds that part; raise PermanentError if it does not."""
-    held = await target.prove(receipt, part)
-    if held is None:
-        raise PermanentError(GONE, f"{part.key} is not there any more")
-    check(target, part, held)
 
 
 def unlink_local(folder: Path) -> None:

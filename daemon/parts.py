@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from daemon.hotfolder import HotFolderStage
     from daemon.key import Key
     from daemon.mqtt import Publisher
+    from daemon.proving import Proving
     from daemon.recheck import Recheck
     from daemon.sync import Sync
     from daemon.token import Token
@@ -35,6 +36,7 @@ class Parts:
     turns: Turns | None = None
     clock_gate: ClockGate | None = None
     sync: Sync | None = None
+    proving: Proving | None = None
     intakes: tuple[HotFolderStage, ...] = ()
     pages: Workers | None = None
     publisher: Publisher | None = None

@@ -39,6 +39,7 @@ from daemon.mqtt import Publisher
 from daemon.notify import Beats, Systemd
 from daemon.parts import Parts
 from daemon.proofs import Proofs
+from daemon.proving import Proving
 from daemon.recheck import Recheck
 from daemon.records import journal
 from daemon.revocation import Revocations
@@ -192,9 +193,9 @@ class Service:
         parts.clock_gate = ClockGate(spool, self._alarms, now, config.box.clock)
         parts.turns = Turns(spool, sealer, key, self._alarms, parts.clock_gate, stamper)
         targets = kinds.built(config, self._credentials, now)
-        parts.sync = Sync(
-            spool, config.documents, targets, self._alarms, now, terms=agreed(config, now())
-        )
+        terms = agreed(config, now())
+        parts.sync = Sync(spool, config.documents, targets, self._alarms, now, terms=terms)
+        parts.proving = Proving(config.documents, spool, targets, now, terms, found=parts.sync.wake)
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
             for section in config.hotfolders
@@ -214,10 +215,11 @@ class Service:
         forgetting = Forgetting(
             config.profiles,
             config.documents,
-            *(spool, targets, self._alarms, now, parts.clock_gate.check),
+            *(spool, targets, self._alarms, now, parts.clock_gate.check, parts.proving),
         )
         # Likewise: a target may take long over what it is asked.
         stages.append(("forgetting", forgetting.run()))
+        stages.append(("proving", parts.proving.run()))
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
@@ -229,6 +231,7 @@ class Service:
             await token.close()
             await pages.stop()
             await clerk.stop()
+            await asyncio.gather(*(target.close() for target in targets.values()))
         # Only now: a stage that failed has gone up, and its end is an unclean one.
         await spool(Spool.stopped, now())
 

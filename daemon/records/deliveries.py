@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from daemon.document import Delivery, DeliveryEvent, DeliveryState, Document, Receipt, utc_text
+from daemon.errors import PersonNeeded
 from daemon.records import moves, rows
 from daemon.records.transaction import together
 from daemon.records.writer import Writer
@@ -104,6 +105,36 @@ class Deliveries(Writer):
             moves.file_if_proven(step, self, delivery.document)
             moves.let_follow(step, delivery.document, followers)
         return self.document(delivery.document)
+
+    def waive(
+        self,
+        document_id: str,
+        target: str,
+        person: str,
+        reason: str,
+        now: datetime,
+        followers: Sequence[str] = (),
+    ) -> Document:
+        """Let a person do without one target for one document, with a reason; never a proof (I2).
+
+        The document is filed if all that is left is proven; *followers* are the targets that
+        wait for this one.
+        """
+        found = {one.target: one for one in self.deliveries(self.known(document_id).id)}
+        delivery = found.get(target)
+        if delivery is None or delivery.state in {DeliveryState.DELIVERED, DeliveryState.WAIVED}:
+            state = delivery.state if delivery else "-"
+            raise PersonNeeded("not-waivable", f"{document_id}: {target}: {state}")
+        if delivery.step:
+            raise PersonNeeded("delivery-under-way", f"{document_id}: {target}")
+        gone = delivery.state is DeliveryState.GONE
+        event = DeliveryEvent.ACCEPT if gone else DeliveryEvent.WAIVE
+        personal = {"person": person, "reason": reason}
+        with self._step(now) as step:
+            moves.move_delivery(step, delivery, event, {}, personal)
+            moves.file_if_proven(step, self, document_id)
+            moves.let_follow(step, document_id, followers)
+        return self.document(document_id)
 
     def reject(self, delivery: Delivery, code: str, reason: str, now: datetime) -> None:
         """Commit that the target will never take it as it is: a person decides."""

@@ -323,6 +323,28 @@ class Reader:
         (found,) = self._select_deliveries("document = ? AND target = ?", [document_id, target])
         return found
 
+    def delivered_near(self, target: str, place: float) -> Delivery | None:
+        """Return a delivery that *target* proved at about *place* of all times; None without one.
+
+        *place* goes from 0, the first that it proved, to 1, the last.
+        """
+        where = "target = ? AND state = 'delivered'"
+        ends = [
+            self._db.execute(
+                f"SELECT changed_at FROM delivery WHERE {where} ORDER BY changed_at {way} LIMIT 1",  # noqa: S608
+                [target],
+            ).fetchone()
+            for way in ("", "DESC")
+        ]
+        if None in ends:
+            return None
+        first, last = (utc_time(one[0]) for one in ends)
+        (found,) = self._select_deliveries(
+            f"{where} AND changed_at >= ? ORDER BY changed_at LIMIT 1",
+            [target, utc_text(first + (last - first) * place)],
+        )
+        return found
+
     def reference(self, document_id: str, target: str) -> str:
         """Return how *target* names the sealed file that it holds; "" if it holds none."""
         said = self.receipts(document_id).get(target, "[]")

@@ -117,6 +117,7 @@ ROWS = (
     "receipts",
     "delivering",
     "terms",
+    "proving",
     "lane",
     "sync",
     # the stage that forgets

@@ -1,0 +1,181 @@
+"""Targets are asked again: before our own copy goes, when a person asks, and at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon.document import DeliveryState
+from daemon.errors import PermanentError, PersonNeeded, TargetUnreachable
+from daemon.proving import Proving
+from daemon.spool import Spool
+from tests.unit.test_forgetting import Bench, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daemon.document import Document
+    from daemon.targets.folder import FolderTarget
+
+
+def proving(bench: Bench, found: list[str] | None = None) -> Proving:
+    """Return the stage, which says when it has found something gone."""
+    noted = found if found is not None else []
+    return Proving(
+        bench.documents,
+        bench.spool,
+        bench.targets,
+        lambda: bench.now,
+        found=lambda: noted.append("gone"),
+    )
+
+
+async def state(bench: Bench, document: Document, target: str) -> DeliveryState:
+    """Return where a delivery is."""
+    return (await bench.spool(Spool.delivery, document.id, target)).state
+
+
+def test_both_proofs_come_from_what_lies_there_now(tmp_path: Path) -> None:
+    """Not from our records: their time is the time of the question."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        receipts = await bench.spool(Spool.receipts, document.id)
+        bench.now = bench.now.replace(year=2027)
+
+        said = await proving(bench).prove(document.id)
+
+        assert [(one.target, one.state) for one in said] == [("archive", "held"), ("dms", "held")]
+        assert {receipt.proved_at for one in said for receipt in one.receipts} == {bench.now}
+        assert await bench.spool(Spool.receipts, document.id) == receipts
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize(("how", "wanted"), [("unlink", "gone"), ("overwrite", "differs")])
+def test_what_is_not_there_any_more_is_committed_and_told(
+    tmp_path: Path, how: str, wanted: str
+) -> None:
+    """A person decides: it may be sent again, or be done without."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        path = tmp_path / "dms" / document.id / "sealed.pdf"
+        path.unlink()
+        if how == "overwrite":
+            path.write_bytes(b"%PDF another one")
+        found: list[str] = []
+
+        said = {one.target: one for one in await proving(bench, found).prove(document.id)}
+
+        assert said["dms"].state == wanted
+        assert said["archive"].state == "held"
+        assert found == ["gone"]
+        assert await state(bench, document, "dms") is DeliveryState.GONE
+        again = {one.target: one.state for one in await proving(bench).prove(document.id)}
+        assert again == {"archive": "held", "dms": "gone"}
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TargetUnreachable("no route"), PermanentError("target-refuses", "said 400: no such field")],
+)
+def test_a_target_that_says_nothing_about_it_does_not_make_it_gone(
+    tmp_path: Path, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is set up wrongly and refuses whatever it is asked."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+
+        async def away(*_: object) -> None:
+            raise trouble
+
+        monkeypatch.setattr(bench.targets["dms"], "prove", away)
+        said = {one.target: one for one in await proving(bench).prove(document.id)}
+
+        assert (said["dms"].state, said["dms"].receipts) == ("away", ())
+        assert await state(bench, document, "dms") is DeliveryState.DELIVERED
+
+    run(tmp_path, work)
+
+
+def test_the_sample_comes_to_every_time_of_proof(tmp_path: Path) -> None:
+    """The oldest and the newest and what lies between; and it finds what has gone."""
+
+    async def work(bench: Bench) -> None:
+        documents = []
+        for day in range(1, 4):
+            bench.now = bench.now.replace(day=day, month=12)
+            documents.append(await bench.filed())
+        stage = proving(bench)
+        asked: list[str] = []
+        target: FolderTarget = bench.targets["dms"]
+        real = target.prove
+
+        async def noted(receipt, part):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            asked.append(part.key.partition("/")[0])
+            return await real(receipt, part)
+
+        target.prove = noted  # type: ignore[method-assign]
+        for place in (0.0, 0.4, 1.0):
+            said = await stage.sample("dms", place)
+            assert said is not None
+            assert said.state == "held"
+        assert asked == [document.id for document in documents]
+
+        (tmp_path / "dms" / documents[1].id / "sealed.pdf").unlink()
+        said = await stage.sample("dms", 0.4)
+        assert said is not None
+        assert said.state == "gone"
+        assert await stage.sample("nowhere", 0.5) is None
+
+    run(tmp_path, work)
+
+
+# -- doing without one target --------------------------------------------------------------
+
+
+def test_what_is_gone_can_be_done_without_and_is_never_a_proof(tmp_path: Path) -> None:
+    """It stays filed, but is not forgotten: one DMS and one archive have to hold it (I2)."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        (tmp_path / "dms" / document.id / "sealed.pdf").unlink()
+        await proving(bench).prove(document.id)
+
+        await bench.spool(Spool.waive, document.id, "dms", "uid 7", "deleted by law", bench.now)
+
+        assert await state(bench, document, "dms") is DeliveryState.WAIVED
+        await bench.turn(days=400)
+        assert await bench.kept(document)
+        lines = "".join(await bench.spool(Spool.lines, document.id))
+        assert "delivery-accept" in lines
+        assert "deleted by law" not in lines  # personal detail lies apart
+
+    run(tmp_path, work)
+
+
+def test_what_is_proven_or_on_its_way_cannot_be_done_without(tmp_path: Path) -> None:
+    """Nobody waives a proof away; and what is on its way right now may be there in a moment."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        for target in ("dms", "nowhere"):
+            with pytest.raises(PersonNeeded) as caught:
+                await bench.spool(Spool.waive, document.id, target, "uid 7", "no", bench.now)
+            assert caught.value.code == "not-waivable"
+
+        (tmp_path / "dms" / document.id / "sealed.pdf").unlink()
+        await proving(bench).prove(document.id)
+        await bench.spool(Spool.release, document.id, "uid 7", bench.now)
+        delivery = await bench.spool(Spool.delivery, document.id, "dms")
+        await bench.spool(Spool.begin_delivery, delivery, bench.now)
+        with pytest.raises(PersonNeeded) as caught:
+            await bench.spool(Spool.waive, document.id, "dms", "uid 7", "no", bench.now)
+        assert caught.value.code == "delivery-under-way"
+
+    run(tmp_path, work)
