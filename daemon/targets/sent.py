@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp.payload import Payload
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
     from daemon.targets import Sending
+
+
+SLICE_SECONDS: Final = 0.1
+"""So often somebody is told that we hold back on purpose."""
 
 
 class Sent(Payload):
@@ -57,9 +61,9 @@ class Sent(Payload):
     async def _wait(self, count: int) -> None:
         left = self._pace.owed(count)
         while left > 0:
-            await asyncio.sleep(min(left, 1.0))
+            await asyncio.sleep(min(left, SLICE_SECONDS))
             self.progress()  # slow because we want it so
-            left -= 1.0
+            left -= SLICE_SECONDS
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         """Yield the file; each piece only once it is known that another one is right behind it."""
