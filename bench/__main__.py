@@ -34,6 +34,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "token": "bench.token",
     "spool": "bench.spool",
     "disk": "bench.disk",
+    "delivery": "bench.delivery",
 }
 """Where the function `measure` of each group is."""
 

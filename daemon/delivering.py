@@ -13,6 +13,7 @@ refuse a second copy, not before `doubt` allows it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -90,8 +91,11 @@ async def deliver(
     clock: Callable[[], datetime],
     jitter: float = 1.0,
     rules: Rules | None = None,
+    slots: asyncio.Semaphore | None = None,
 ) -> Outcome:
     """Move one delivery one step; it can be killed between any two lines.
+
+    The target is used while one of *slots* is held, and no longer.
 
     Nothing is done if it is no longer as *delivery* says, its document may not be
     sent (HELD), or another target has to have it first. What is not foreseen is not caught.
@@ -108,7 +112,9 @@ async def deliver(
     about = rules.about(begun.document, begun.told) if rules.about and begun.document else NOTHING
     step = _Step(spool, begun.delivery, target, clock, jitter, rules, about)
     try:
-        proven = await step.proven(sendings(documents, delivery, about), begun.missing, in_doubt)
+        async with slots or contextlib.nullcontext():
+            parts = sendings(documents, delivery, about)
+            proven = await step.proven(parts, begun.missing, in_doubt)
     except TransientError as exc:
         return await step.postponed(exc)
     except PermanentError as exc:

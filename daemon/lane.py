@@ -45,9 +45,16 @@ class Lane:
     LONGEST_PAUSE: ClassVar = timedelta(seconds=30)
     """A target that fails is probed at least this often, while something is due and it asks for
     no longer pause itself."""
+    LONG: ClassVar = timedelta(hours=1)
+    """One that has failed for longer than this is probed less often: each try has its ledger line."""
+    LONGER_PAUSE: ClassVar = timedelta(minutes=5)
+    REFUSALS: ClassVar = 3
+    """So many documents that it refuses in a row are its own trouble, and not theirs."""
 
     target: Target
     terms: Terms = field(default_factory=Terms)
+    slots: asyncio.Semaphore = field(init=False)
+    """Who has one may use the target."""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     queue: deque[Delivery] = field(default_factory=deque)
     """Due, in order, and not begun yet."""
@@ -64,6 +71,7 @@ class Lane:
     ask_at: float = 0.0
     """Without news, nothing is due before then, by the same clock."""
     failures: int = 0
+    refusals: int = 0
     failing_since: datetime | None = None
     resume_at: datetime | None = None
     longest: timedelta = LONGEST_PAUSE
@@ -72,9 +80,16 @@ class Lane:
     """When one was begun last, by our monotonic clock."""
     last_code: str = ""
 
+    def __post_init__(self) -> None:
+        """Make as many slots as the terms allow."""
+        self.slots = asyncio.Semaphore(self.terms.concurrency)
+
     def room(self) -> bool:
-        """Return whether one more may be begun."""
-        most = 1 if self.failing_since else self.terms.concurrency
+        """Return whether one more may be begun.
+
+        A few more than may use the target at once: while some commit, all slots are in use.
+        """
+        most = 1 if self.failing_since else self.terms.concurrency * 5 // 4 + 1
         return not self.alone and len(self.flying) < most
 
     def wait(self, monotonic: float) -> float:
@@ -112,16 +127,32 @@ class Lane:
         self.last_code = code
         if not self.pause(now):  # several that were on the way together count as one
             self.failures += 1
-            pause = min(lifecycle.backoff(self.failures, jitter), self.LONGEST_PAUSE)
+            long = now - self.failing_since > self.LONG
+            most = self.LONGER_PAUSE if long else self.LONGEST_PAUSE
+            pause = min(lifecycle.backoff(self.failures, jitter), most)
             wanted = timedelta(seconds=retry_after or 0)
-            self.longest = max(self.LONGEST_PAUSE, wanted)
+            self.longest = max(most, wanted)
             self.resume_at = now + max(pause, wanted)
         return news
 
-    def answered(self) -> bool:
-        """Learn that the target answered; return whether that is news."""
+    def refused(self, code: str, now: datetime, jitter: float) -> bool:
+        """Learn that the target refused a document; return whether it counts as failing now.
+
+        One after the other is refused by a target that somebody has set up anew: then it is
+        probed with one document now and then, and the others wait.
+        """
+        self.refusals += 1
+        if self.refusals < self.REFUSALS:
+            return False
+        self.failed(code, now, jitter)
+        return True
+
+    def answered(self, *, delivered: bool = True) -> bool:
+        """Learn that the target answered, and has *delivered* one; return whether that is news."""
         news = self.failing_since is not None
         self.failures, self.failing_since, self.resume_at, self.last_code = 0, None, None, ""
+        if delivered:
+            self.refusals = 0
         return news
 
     def pause(self, now: datetime) -> float:

@@ -203,10 +203,10 @@ def poisoned(state: State) -> tuple[Event, State]:
 
 
 def backoff(attempts: int, jitter: float) -> timedelta:
-    """Return how long to wait before the next try, at most LONGEST_BACKOFF.
+    """Return how long to wait before the next try: a second at least, LONGEST_BACKOFF at most.
 
     *attempts* counts the tries that failed; *jitter* is a number from 0 to 1 that
-    the caller draws, so that many documents do not come back at the same moment.
+    the caller draws (full jitter), so that many do not come back at the same moment.
     """
     ceiling = min(LONGEST_BACKOFF.total_seconds(), 2.0 ** min(attempts, 10))
-    return timedelta(seconds=ceiling / 2 + ceiling / 2 * jitter)
+    return timedelta(seconds=max(ceiling * jitter, 1.0))

@@ -50,6 +50,8 @@ STUCK: Final = {
 }
 """Alarms of a target, and the deliveries they count: a person has to decide about each."""
 TWICE: Final = "target-duplicate"
+ITS_OWN: Final = frozenset({OWN_COPY_DAMAGED, TWICE, "target-disagrees"})
+"""Why a target refuses that are about the one document, whatever happens to the next ones."""
 PACE_SECONDS: Final = 0.02
 """A lane that has something to do asks for more no more often than this."""
 SHORTEST_SECONDS: Final = 0.05
@@ -176,6 +178,7 @@ class Sync:
                 self._clock,
                 self._jitter(),
                 lane.terms.rules,
+                lane.slots,
             )
         finally:
             if turn:
@@ -209,9 +212,13 @@ class Sync:
                 outcome.code,
             )
             self._look.set()
+            if outcome.code not in ITS_OWN and lane.refused(
+                outcome.code, self._clock(), self._jitter()
+            ):
+                return
         if outcome.state is None or outcome.code == OWN_COPY_DAMAGED:
             return  # the target was not asked, or it is not the target's fault
-        if lane.answered():
+        if lane.answered(delivered=outcome.state is DeliveryState.DELIVERED):
             log.info("target-answers target=%s", name)
             self._look.set()
 

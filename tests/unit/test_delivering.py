@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +23,8 @@ from tests.unit.test_sync import World, in_world, running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from daemon.document import Document
+    from daemon.document import Document, Receipt
+    from daemon.targets import Sending
 
 LOST = TargetUnreachable("the answer was lost", in_doubt=True)
 REFUSED = TransientError("target-full", "507: no room")
@@ -295,7 +297,8 @@ def test_each_try_has_its_line(tmp_path: Path) -> None:
 def on(world: World, **terms: Terms) -> None:
     """Let the stage work on these terms."""
     for name, agreed in terms.items():
-        world.sync._lanes[name].terms = agreed
+        lane = world.sync._lanes[name]
+        lane.terms, lane.slots = agreed, asyncio.Semaphore(agreed.concurrency)
 
 
 def test_a_target_asked_to_be_left_alone_is_left_alone(tmp_path: Path) -> None:
@@ -362,5 +365,97 @@ def test_documents_held_twice_raise_an_alarm_until_a_person_has_looked(tmp_path:
             await world.filed(1)
             await world.later(10)
             assert "target-duplicate" not in {code for code, _, _ in world.raised()}
+
+    in_world(tmp_path, story)
+
+
+def test_three_refusals_in_a_row_are_the_targets_trouble(tmp_path: Path) -> None:
+    """A field that was renamed on a Friday: not a weekend's documents, each for a person."""
+
+    async def story(world: World) -> None:
+        await world.frozen(12)
+        on(world, dms=Terms(concurrency=1))
+        world.dms.trouble = PermanentError("target-refuses", "said 422: no such field")
+        async with running(world.sync):
+            await world.archived(12)
+            assert 3 <= await world.count("refused", "delivery:dms") <= 4  # one was begun already
+            await world.later(90)
+            assert ("target-unreachable", "dms", "target-refuses") in world.raised()
+            refused = await world.count("refused", "delivery:dms")
+            assert refused <= 6
+            world.dms.trouble = None
+            await world.later(60)
+            async with asyncio.timeout(20):
+                while await world.count("delivered", "delivery:dms") < 12 - refused:
+                    await world.later(1)
+            assert "target-unreachable" not in {code for code, _, _ in world.raised()}
+
+    in_world(tmp_path, story)
+
+
+def test_documents_refused_now_and_then_stop_no_other(tmp_path: Path) -> None:
+    """Each by itself is for a person; between them others were taken."""
+
+    async def story(world: World) -> None:
+        documents = await world.frozen(9)
+        bad = {one.id for one in documents[1::2]}
+        on(world, dms=Terms(concurrency=1))
+        real = world.dms.put
+
+        async def put(part: Sending) -> Receipt:
+            if part.key.partition("/")[0] in bad:
+                raise PermanentError("target-refuses", "said 422")
+            return await real(part)
+
+        world.dms.put = put  # type: ignore[method-assign]
+        async with running(world.sync):
+            await world.filed(5)
+            assert await world.count("refused", "delivery:dms") == 4
+            assert not {code for code, _, _ in world.raised()} & {"target-unreachable"}
+
+    in_world(tmp_path, story)
+
+
+def test_a_target_that_answers_with_a_refusal_is_not_called_away(tmp_path: Path) -> None:
+    """The alarm goes with the first answer, whatever it says."""
+
+    async def story(world: World) -> None:
+        await world.frozen()
+        world.dms.trouble = LOST
+        async with running(world.sync):
+            await world.archived(1)
+            await world.later(70)
+            assert "target-unreachable" in {code for code, _, _ in world.raised()}
+            world.dms.trouble = PermanentError("target-refuses", "said 422")
+            await world.later(30)
+            await world.later(1)
+            assert {code for code, _, _ in world.raised()} == {"delivery-refused"}
+
+    in_world(tmp_path, story)
+
+
+def test_hours_without_the_target_take_few_tries_and_end_by_themselves(tmp_path: Path) -> None:
+    """Twice a minute in the first hour, every five minutes after that; each document once then."""
+
+    async def story(world: World) -> None:
+        documents = await world.frozen(20)
+        world.dms.trouble = LOST
+        async with running(world.sync):
+            await world.archived(20)
+            lane = world.sync._lanes["dms"]
+            began = world.time
+            while world.time - began < timedelta(hours=3):
+                await world.later(max(lane.pause(world.time), 1.0))
+            assert [code for code, _, _ in world.raised()] == ["target-unreachable"]
+            tries = len(world.dms.calls)
+            assert 100 + 2 * 11 <= tries <= 140 + 2 * 13
+            world.dms.trouble = None
+            world.dms.calls.clear()
+            await world.later(300)
+            await world.later(600)
+            await world.filed(20)
+            assert sorted(world.dms.documents()) == [one.id for one in documents]
+            assert puts(world) == 20
+            assert world.raised() == set()
 
     in_world(tmp_path, story)
