@@ -127,6 +127,7 @@ class Life:
             self._do(spool.last_success, target)
             self._do(spool.reference, document.id, target)
             self._do(spool.delivered_near, target, 0.5)
+            self._do(spool.lengthened, spool.delivery(document.id, target), proven, now)
         other = self._freeze(self._seal(self._claim()))
         self._do(spool.waive, other.id, "dms", "uid 0", "moved", now)
         deliveries = self._do(spool.deliveries, document.id)

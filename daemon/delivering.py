@@ -50,6 +50,8 @@ class Outcome:
     code: str = ""
     retry_after: float | None = None
     """For so many seconds the target wants to be left alone."""
+    filed: bool = field(default=False, compare=False)
+    """With that its document was filed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,8 @@ async def deliver(
     path = receipts.path_in(folder, delivery.target)
     proof = receipts.text(begun.delivery, rows.receipts_json(proven))
     await asyncio.to_thread(durable.write_eventually, path, proof)
-    await spool(Spool.acknowledge, begun.delivery, proven, clock(), rules.followers)
-    return Outcome(DeliveryState.DELIVERED)
+    after = await spool(Spool.acknowledge, begun.delivery, proven, clock(), rules.followers)
+    return Outcome(DeliveryState.DELIVERED, filed=after.state is State.FILED)
 
 
 @dataclass(slots=True)

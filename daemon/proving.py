@@ -15,16 +15,18 @@ import asyncio
 import json
 import logging
 import random
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from daemon.delivering import Rules
-from daemon.document import DeliveryState
+from daemon import durable
+from daemon import receipts as receipt_files
+from daemon.document import DeliveryState, State, folder_of, utc_text
 from daemon.errors import PermanentError, TargetDisagrees, TargetDuplicate, TransientError
 from daemon.outgoing import sendings
 from daemon.records import rows
 from daemon.spool import Spool
-from daemon.targets import NOTHING, check
+from daemon.targets import NOTHING, Extends, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from daemon.document import Delivery, Document, Receipt
     from daemon.spool import SpoolThread
-    from daemon.targets import Target
+    from daemon.targets import About, Target
     from daemon.terms import Terms
 
 log = logging.getLogger("proving")
@@ -89,13 +91,35 @@ class Proving:
         self._clock = clock
         self._terms = terms or {}
         self._found = found
+        self._filed: asyncio.Queue[str] = asyncio.Queue()
 
     async def run(self) -> None:
-        """Ask for one document of each target now and then, until cancelled."""
+        """Ask for one document of each target now and then, until cancelled.
+
+        And for each that was filed, where a target locks it: its first lock may be a short one.
+        """
+        sampled_at = time.monotonic()
         while True:
-            await asyncio.sleep(SAMPLE_SECONDS)
+            left = sampled_at + SAMPLE_SECONDS - time.monotonic()
+            if document_id := await self._next_filed(left):
+                await self.prove(document_id)
+                continue
+            sampled_at = time.monotonic()
             for name in self._targets:
                 await self.sample(name, random.random())  # noqa: S311 (which one is no secret)
+
+    async def _next_filed(self, seconds: float) -> str:
+        """Return the next document that was filed, or "" if there is none for so long."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                return await self._filed.get()
+        except TimeoutError:
+            return ""
+
+    def filed(self, document_id: str) -> None:
+        """Take note that a document was filed just now."""
+        if any(isinstance(target, Extends) for target in self._targets.values()):
+            self._filed.put_nowait(document_id)
 
     async def sample(self, target: str, place: float) -> Proven | None:
         """Ask *target* for the delivered document at *place*, 0 to 1, of all times; None without one."""
@@ -119,6 +143,8 @@ class Proving:
         document = await self._spool(Spool.document, delivery.document)
         try:
             receipts = await self._held(target, delivery, document, before)
+            if document.state is State.FILED:
+                receipts = await self._lengthened(target, delivery, document, receipts)
         except (TargetDisagrees, TargetDuplicate, _Gone) as exc:
             return await self._miss(delivery, exc)
         except (TransientError, PermanentError) as exc:
@@ -128,14 +154,38 @@ class Proving:
             return Proven(target=target.name, state=AWAY, code="target-unreachable")
         return Proven(target=target.name, state=HELD, receipts=tuple(receipts))
 
+    async def _lengthened(
+        self, target: Target, delivery: Delivery, document: Document, held: list[Receipt]
+    ) -> list[Receipt]:
+        """Return the receipts with locks for all of their time; commit it if they were shorter.
+
+        The first lock of a target may be a short one: what was misdirected could never be taken
+        back else. Once everything is proven it is locked for as long as its profile says.
+        """
+        until = self._about(target, document).retain_until
+        if not isinstance(target, Extends) or until is None:
+            return held
+        if all(one.detail.get("retain_until", "") >= utc_text(until) for one in held):
+            return held
+        longer = [await target.extend(receipt, until) for receipt in held]
+        folder = folder_of(self._documents, delivery.document)
+        path = receipt_files.path_in(folder, delivery.target)
+        # Gone before the row says otherwise: one that is missing is written again from the row.
+        await asyncio.to_thread(_removed, path)
+        await self._spool(Spool.lengthened, delivery, longer, self._clock())
+        text = receipt_files.text(delivery, rows.receipts_json(longer))
+        await asyncio.to_thread(durable.write_eventually, path, text)
+        return longer
+
+    def _about(self, target: Target, document: Document) -> About:
+        terms = self._terms.get(target.name)
+        return terms.rules.about(document, {}) if terms and terms.rules.about else NOTHING
+
     async def _held(
         self, target: Target, delivery: Delivery, document: Document, before: Sequence[Receipt]
     ) -> list[Receipt]:
-        terms = self._terms.get(target.name)
-        rules = terms.rules if terms else Rules()
-        about = rules.about(document, {}) if rules.about else NOTHING
         now = []
-        parts = sendings(self._documents, delivery, about)
+        parts = sendings(self._documents, delivery, self._about(target, document))
         for part, receipt in zip(parts, before, strict=True):
             async with asyncio.timeout(ASK_SECONDS):
                 held = await target.prove(receipt, part)
@@ -154,6 +204,11 @@ class Proving:
             self._found()
         state = "gone" if isinstance(error, _Gone) else "differs"
         return Proven(target=delivery.target, state=state, code=error.code, reason=reason)
+
+
+def _removed(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    durable.sync_folder(path.parent)
 
 
 class _Gone(PermanentError):

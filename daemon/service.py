@@ -196,6 +196,7 @@ class Service:
         terms = agreed(config, now())
         parts.sync = Sync(spool, config.documents, targets, self._alarms, now, terms=terms)
         parts.proving = Proving(config.documents, spool, targets, now, terms, found=parts.sync.wake)
+        parts.sync.filed = parts.proving.filed
         parts.intakes = tuple(
             HotFolderStage(section, config, spool, self._alarms, now, pages=pages)
             for section in config.hotfolders

@@ -84,6 +84,8 @@ class Sync:
         self._look = asyncio.Event()
         self._suspects = asyncio.Lock()
         self._shown: set[str] = set()
+        self.filed: Callable[[str], None] = lambda _: None
+        """Called with each document that was filed just now."""
         self.beat: Callable[[], None] = lambda: None
         """Called when every lane has shown since the last time that it gets on."""
         self.suspect_seconds = 30.0
@@ -200,6 +202,8 @@ class Sync:
         name = lane.target.name
         if outcome.state is not DeliveryState.DELIVERED:
             lane.news = True
+        if outcome.filed:
+            self.filed(delivery.document)
         if outcome.state is DeliveryState.SENDING and outcome.code != DOUBT:
             if lane.failed(outcome.code, self._clock(), self._jitter(), outcome.retry_after):
                 log.warning("target-fails target=%s code=%s", name, outcome.code)

@@ -642,6 +642,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "event_delivery-reject": ("vom Ziel nicht angenommen", "not accepted by the target"),
     "event_delivery-release": ("Lieferung freigegeben", "delivery released"),
     "event_delivery-waive": ("Lieferung darauf verzichtet", "delivery waived"),
+    "event_delivery-lengthen": ("am Ziel länger gesperrt", "locked for longer at the target"),
     "event_delivery-postponed": ("Versuch ohne Erfolg", "a try came to nothing"),
     "event_delivery-miss": ("am Ziel verschwunden", "gone from the target"),
     "event_recheck-bad": (

@@ -22,6 +22,7 @@ NO_STEPS = frozenset(
         "recheck-bad",
         "recheck-good",
         "delivery-postponed",
+        "delivery-lengthen",
     }
 )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 POSTPONED: Final = "delivery-postponed"
 """The event of a try that came to nothing."""
+LENGTHENED: Final = "delivery-lengthen"
+"""The event of a lock at a target that holds for longer now."""
 
 
 class Deliveries(Writer):
@@ -105,6 +107,17 @@ class Deliveries(Writer):
             moves.file_if_proven(step, self, delivery.document)
             moves.let_follow(step, delivery.document, followers)
         return self.document(delivery.document)
+
+    def lengthened(self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime) -> None:
+        """Commit that what a target has proven is locked for longer there, as read back."""
+        proofs = rows.receipts_json(receipts)
+        with self._step(now) as step:
+            step.change(
+                "UPDATE delivery SET receipts = ? WHERE document = ? AND target = ? AND state = ?",
+                [json.dumps(proofs), delivery.document, delivery.target, DeliveryState.DELIVERED],
+            )
+            detail = {"target": delivery.target, "receipts": proofs}
+            step.line(delivery.document, LENGTHENED, detail)
 
     def waive(
         self,

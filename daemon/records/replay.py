@@ -282,6 +282,13 @@ class Replay(Documents, Deliveries, Copies, Logbook, Clocks, Operators, Rechecks
                     [detail["attempt"], detail["code"], document_id, detail["target"]],
                 )
             return
+        if event == "lengthen":
+            with self._step(at) as step:
+                step.change(
+                    "UPDATE delivery SET receipts = ? WHERE document = ? AND target = ?",
+                    [json.dumps(detail["receipts"]), document_id, detail["target"]],
+                )
+            return
         columns: dict[str, Any] = {}
         if event in {DeliveryEvent.REJECT, DeliveryEvent.MISS}:
             columns = {"code": detail["code"], "reason": detail["reason"]}

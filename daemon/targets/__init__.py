@@ -132,6 +132,17 @@ class TakesAll(Protocol):
         """
 
 
+@runtime_checkable
+class Extends(Protocol):
+    """A target that locks what it holds, and can lock it for longer."""
+
+    async def extend(self, receipt: Receipt, until: datetime) -> Receipt:
+        """Lock what *receipt* is for until then; return the receipt with the lock as read back.
+
+        A lock that holds longer stays as it is.
+        """
+
+
 async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> list[Receipt]:
     """Have *parts* of one document at the target, in order; in doubt it is asked first.
 

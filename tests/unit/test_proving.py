@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.document import DeliveryState
+from daemon.delivering import Rules
+from daemon.document import DeliveryState, Role, State, folder_of, utc_text
 from daemon.errors import PermanentError, PersonNeeded, TargetUnreachable
 from daemon.proving import Proving
 from daemon.spool import Spool
+from daemon.targets import About
+from daemon.targets.folder import FolderTarget
+from daemon.terms import Terms
+from tests.frozen import NOW
 from tests.unit.test_forgetting import Bench, run
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
-    from daemon.document import Document
-    from daemon.targets.folder import FolderTarget
+    from daemon.document import Document, Receipt
+    from daemon.targets import Sending
 
 
 def proving(bench: Bench, found: list[str] | None = None) -> Proving:
@@ -179,3 +188,67 @@ def test_what_is_proven_or_on_its_way_cannot_be_done_without(tmp_path: Path) -> 
         assert caught.value.code == "delivery-under-way"
 
     run(tmp_path, work)
+
+
+# -- locks that begin short ------------------------------------------------------------------
+
+
+class Locking(FolderTarget):
+    """A folder that says of a lock what a store would say, and remembers what was asked."""
+
+    until = "2026-12-01T00:00:00.000Z"
+
+    async def prove(self, receipt: Receipt, part: Sending) -> Receipt | None:
+        held = await super().prove(receipt, part)
+        return held and replace(held, detail={"retain_until": self.until})
+
+    async def extend(self, receipt: Receipt, until: datetime) -> Receipt:
+        self.until = utc_text(until)
+        return replace(receipt, detail={"retain_until": self.until})
+
+
+def test_what_is_filed_is_locked_for_all_of_its_time(tmp_path: Path) -> None:
+    """A short first lock can be undone while it is misdirected; a proven one holds for ten years."""
+
+    async def work(bench: Bench) -> None:
+        archive = bench.targets["archive"] = Locking(
+            "archive", Role.ARCHIVE, tmp_path / "archive", lambda: bench.now
+        )
+        document = await bench.filed()
+        before = await bench.spool(Spool.receipts, document.id)
+        until = NOW.replace(year=2036)
+        rules = Rules(about=lambda *_: About(retain_until=until))
+        stage = Proving(
+            *(bench.documents, bench.spool, bench.targets, lambda: bench.now),
+            {"archive": Terms(rules=rules)},
+        )
+        task = asyncio.create_task(stage.run())
+        stage.filed(document.id)
+        while (after := await bench.spool(Spool.receipts, document.id)) == before:
+            assert not task.done()
+            await asyncio.sleep(0.01)
+        lines = "".join(await bench.spool(Spool.lines, document.id))
+        while "2036" not in (path := receipt_of(bench, document)):
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+        assert after["dms"] == before["dms"]
+        assert archive.until == utc_text(until)
+        said = json.loads(after["archive"])
+        assert {one["detail"]["retain_until"] for one in said} == {utc_text(until)}
+        assert "delivery-lengthen" in lines
+        assert json.loads(path)["receipts"] == said
+        # The receipts say so by now, and the store as well: nothing is asked for again.
+        archive.until = "2037-01-01T00:00:00.000Z"
+        await stage.prove(document.id)
+        assert archive.until == "2037-01-01T00:00:00.000Z"
+        await bench.turn(days=30)
+        assert (await bench.again(document)).state is State.FORGOTTEN
+
+    run(tmp_path, work)
+
+
+def receipt_of(bench: Bench, document: Document) -> str:
+    """Return the archive's receipt as it lies beside the document."""
+    path = folder_of(bench.documents, document.id) / "receipt-archive.json"
+    return path.read_text() if path.exists() else ""
