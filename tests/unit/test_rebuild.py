@@ -429,7 +429,16 @@ def test_what_was_forgotten_missed_or_found_bad_is_as_it_was(spool: Spool, state
             spool.acknowledge(sending, receipts(spool, document.id, target), NOW)
         return document.id
 
-    forgotten, gone, again_sent, bad, discarded = (filed(number) for number in range(5))
+    forgotten, gone, again_sent, bad, discarded, longer = (filed(number) for number in range(6))
+    locked = [
+        replace(receipt, detail={"retain_until": "2036-01-01T00:00:00.000Z"})
+        for receipt in receipts(spool, longer, "archive")
+    ]
+    spool.lengthened(spool.delivery(longer, "archive"), locked, LATER)
+    waived = frozen(spool, claimed(spool, 6), NOW).id
+    tried = spool.begin_delivery(spool.delivery(waived, "dms"), NOW)
+    spool.postpone(tried, LATER, "target-full", "no room", NOW)
+    spool.waive(waived, "dms", "uid 0", "moved", LATER)
     assert spool.forget(spool.document(forgotten), spool.deliveries(forgotten), [], LATER)
     spool.unlinked([forgotten], LATER)
     for document_id in (gone, again_sent):
