@@ -15,19 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon import certificate, sandbox, volume
-from daemon.errors import ConfigError, DaemonError
+from daemon.errors import DaemonError
 from daemon.intake import NotNow
 from daemon.intake.bell import Bell
 from daemon.intake.report import is_ours
 from daemon.intake.settle import BLIND_FACTOR, file_system_of, over_network
 from daemon.intake.sharedfolder import opened
 from daemon.pinfile import closed_to_others
+from daemon.targetsections import FolderSection, HttpSection
 from daemon.words import LANGUAGES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from daemon.config import Config, HotFolder
+    from daemon.targetsections import TargetSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,15 @@ def checkup(config: Config, credentials: str | None) -> tuple[Finding, ...]:
     findings = [_state_dir(config), _volume(config), _swap()]
     for folder in config.hotfolders:
         findings.extend(_hotfolder(config, folder))
-    for share in config.shares:
-        where = f"[[target]] {share.name}"
-        findings.append(_writable(where, Path(share.path), "check_why_target"))
+    for target in config.targets:
+        findings.extend(_target(f"[[target]] {target.name}", target, credentials))
     findings.append(_readable("[hsm] module", Path(config.hsm.module)))
     findings.extend(
         _certificate(f"[hsm] {key}", Path(name))
         for key in ("chain", "certificate", "trusted_list")
         if (name := getattr(config.hsm, key))
     )
-    findings.append(_pin(config, credentials))
+    findings.append(_secret("[hsm] pin", config.hsm.pin, credentials))
     findings.append(_sandbox())
     return tuple(findings)
 
@@ -224,14 +225,25 @@ def _certificate(where: str, path: Path) -> Finding:
     return _found(where, True, word, path=path, n=len(found))
 
 
-def _pin(config: Config, credentials: str | None) -> Finding:
-    where = "[hsm] pin"
-    if config.hsm.pin.startswith("credential:") and credentials is None:
+def _target(where: str, target: TargetSection, credentials: str | None) -> Iterator[Finding]:
+    """Look at what this box needs for a target; nobody is asked over the network."""
+    if isinstance(target, FolderSection):
+        yield _writable(where, Path(target.path), "check_why_target")
+    if isinstance(target, HttpSection):
+        for key in ("ca", "client_certificate"):
+            if name := getattr(target, key):
+                yield _certificate(f"{where} {key}", Path(name))
+        for key in ("password", "client_key"):
+            if text := getattr(target, key):
+                yield _secret(f"{where} {key}", text, credentials)
+
+
+def _secret(where: str, text: str, credentials: str | None) -> Finding:
+    """Say whether a secret can be read by the service, and by nobody else."""
+    kind, _, rest = text.partition(":")
+    if kind == "credential" and credentials is None:
         return _found(where, True, "credential")
-    try:
-        path = config.pin_file(credentials)
-    except ConfigError as exc:
-        return _found(where, False, "path", path=exc.problems[0])
+    path = Path(credentials or "", rest) if kind == "credential" else Path(rest)
     # Its content is the HSM process's alone; what can be seen from outside is said here already.
     try:
         found = path.stat()

@@ -230,6 +230,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ledger_lines": ("Zeilen der Beweiskette", "Ledger lines"),
     "line": ("Zeile", "Line"),
     "release_hint": ("Noch einmal versuchen:", "To try again:"),
+    "waive_hint": ("Ohne dieses Ziel auskommen:", "To do without this target:"),
     "discard_hint": (
         "Ohne Ersatz aufgeben:",
         "To give it up without a replacement:",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon import config
-from daemon.checkup import Finding, checkup
+from daemon.checkup import Finding, _target, checkup
+from daemon.targetsections import HttpSection
 from tests.system.box import CONFIG
 
 if TYPE_CHECKING:
@@ -147,3 +148,35 @@ def test_missing_places_are_all_named(look: Callable[[], dict[str, Finding]]) ->
     bad = {what for what, finding in look().items() if not finding.good}
 
     assert {"[hsm] module", "[hsm] chain", "[hsm] certificate", "[hsm] pin"} <= bad
+
+
+def test_what_a_target_by_http_needs_here_is_looked_at(tmp_path: Path) -> None:
+    """Its login, its CA, its client certificate: each by its key; nobody is asked over the network."""
+    (tmp_path / "password").write_text("secret")
+    (tmp_path / "password").chmod(0o644)
+    section = HttpSection(
+        name="dms",
+        kind="webdav",
+        role="dms",
+        url="https://nobody.invalid",
+        ca=str(tmp_path / "none.pem"),
+        password=f"file:{tmp_path}/password",
+        client_certificate=str(tmp_path / "none.pem"),
+        client_key="credential:key",
+    )
+
+    found = {one.what: one for one in _target("[[target]] dms", section, str(tmp_path))}
+
+    assert {what: one.good for what, one in found.items()} == {
+        "[[target]] dms ca": False,
+        "[[target]] dms client_certificate": False,
+        "[[target]] dms password": False,
+        "[[target]] dms client_key": False,
+    }
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "key").write_text("key")
+    (tmp_path / "key").chmod(0o400)
+    found = {one.what: one for one in _target("[[target]] dms", section, str(tmp_path))}
+    assert found["[[target]] dms password"].good
+    assert found["[[target]] dms client_key"].good
+    assert "secret" not in "".join(one.text for one in found.values())
