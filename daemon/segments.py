@@ -20,16 +20,18 @@ import json
 import logging
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from daemon import cms, durable, ledger, lifecycle
 from daemon.document import Digest, Role, utc_text
+from daemon.doubt import Doubt
 from daemon.errors import CorruptionError, PermanentError, TransientError
 from daemon.records import rows
 from daemon.records.segments import measured
 from daemon.spool import Spool
-from daemon.targets import Sending, carry
+from daemon.targets import DOUBT, About, Sending, asked, send
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,6 +47,8 @@ log = logging.getLogger("segments")
 
 IDLE_SECONDS: Final = 10.0
 """So often the stage looks whether a day is over."""
+SETTLE: Final = timedelta(minutes=5)
+"""For so long what an archive does not show says nothing (`in_doubt_seconds` of a target)."""
 LATE_AFTER: Final = timedelta(days=3)
 """So long after its end a day should be in every archive."""
 ALARM: Final = "ledger-not-archived"
@@ -74,8 +78,12 @@ class SegmentsStage:
         alarms: Alarms,
         clock: Callable[[], datetime],
         may_seal: Callable[[], Awaitable[bool]],
+        keep: timedelta = timedelta(),
     ) -> None:
-        """Nothing runs yet; *folder* is `ledger/`, *may_seal* says whether clock and key allow it."""
+        """Nothing runs yet; *folder* is `ledger/`, *may_seal* says whether clock and key allow it.
+
+        For so long as *keep* an archive that locks lets nobody change a day.
+        """
         self._folder = folder
         self._spool = spool
         self._key = key
@@ -83,6 +91,11 @@ class SegmentsStage:
         self._alarms = alarms
         self._clock = clock
         self._may_seal = may_seal
+        self._keep = keep
+        self._started: datetime | None = None
+        """When something was about to be delivered for the first time."""
+        self._doubts: dict[tuple[str, str], Doubt] = {}
+        """By archive and day, where the last try has told more than that this process began."""
         self._sealed = {archive.name: asyncio.Event() for archive in self._archives}
         self._refused: dict[str, str] = {}
         """By archive: the day that it will not take as it is, and why."""
@@ -209,21 +222,41 @@ class SegmentsStage:
         name = ledger.segment_id(await self._spool(Spool.box_id), segment.day)
         # The seal comes last: once it is there, so is what it is about.
         lines = self._folder / f"{segment.day}.jsonl"
+        until = _end_of_day(datetime.fromisoformat(f"{segment.day}T00:00:00Z")) + self._keep
+        about = About(retain_until=until if self._keep else None, facts={"id": name})
+        seal = lines.with_suffix(".p7s")
         parts = (
-            Sending(f"{name}/{ledger.SEGMENT_LINES}", lines, segment.digest, segment.size),
-            Sending(
-                f"{name}/{ledger.SEGMENT_SEAL}",
-                lines.with_suffix(".p7s"),
-                segment.seal,
-                segment.seal_size,
-            ),
+            Sending(f"{name}/{ledger.SEGMENT_LINES}", lines, segment.digest, segment.size, about),
+            Sending(f"{name}/{ledger.SEGMENT_SEAL}", seal, segment.seal, segment.seal_size, about),
         )
-        receipts = await carry(archive, parts, in_doubt=in_doubt)
+        receipts = await self._carried(archive, segment.day, parts, in_doubt=in_doubt)
         proof = self._folder / f"{segment.day}.receipt-{archive.name}.json"
         await asyncio.to_thread(durable.write, proof, _proof(segment, archive, receipts))
         await self._spool(
             Spool.acknowledge_segment, segment.day, archive.name, receipts, self._clock()
         )
+
+    async def _carried(
+        self, archive: Target, day: str, parts: Sequence[Sending], *, in_doubt: bool
+    ) -> list[Receipt]:
+        """Have all parts there; in doubt, where it cannot refuse a second one, by the rule of doubt.
+
+        The doubt is not kept over a start: it begins anew then, which is the longer one.
+        """
+        self._started = self._started or self._clock()
+        found = await asked(archive, parts) if in_doubt else None
+        if found is not None and None in found and not archive.create_once:
+            now = self._clock()
+            doubt = self._doubts.get((archive.name, day), Doubt(self._started, None, SETTLE))
+            if not doubt.may_put(now):
+                if doubt.counts(now):
+                    self._doubts[archive.name, day] = replace(doubt, absent=now)
+                raise TransientError(DOUBT, f"{archive.name} does not show {day} yet")
+        try:
+            return await send(archive, parts, found)
+        except TransientError:
+            self._doubts[archive.name, day] = Doubt(self._clock(), None, SETTLE)
+            raise
 
     # -- what people are told -------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import logging
 import os
 import signal
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,6 +208,7 @@ class Service:
         segments = SegmentsStage(
             config.state_dir / "ledger",
             *(spool, key, targets, self._alarms, now, parts.turns.may_seal),
+            keep=timedelta(days=max(one.retain_days for one in config.profiles.values())),
         )
         segments.beat = self._beats.of("segments")
         stages.append(("segments", segments.run()))

@@ -143,14 +143,6 @@ class Extends(Protocol):
         """
 
 
-async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> list[Receipt]:
-    """Have *parts* of one document at the target, in order; in doubt it is asked first.
-
-    Return what the target holds.
-    """
-    return await sent(target, parts, await asked(target, parts) if in_doubt else None)
-
-
 async def asked(target: Target, parts: Sequence[Sending]) -> list[Receipt | None]:
     """Return what the target has of *parts* now; nothing is sent.
 
@@ -159,7 +151,7 @@ async def asked(target: Target, parts: Sequence[Sending]) -> list[Receipt | None
     return [await target.find(part) for part in parts]
 
 
-async def sent(
+async def send(
     target: Target, parts: Sequence[Sending], found: Sequence[Receipt | None] | None
 ) -> list[Receipt]:
     """Send what was not *found* of *parts*, in order, or all of them; return what the target holds."""

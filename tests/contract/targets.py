@@ -11,11 +11,13 @@ import pytest
 
 from daemon.document import Digest
 from daemon.errors import PermanentError, TargetDisagrees
-from daemon.targets import OWN_COPY_DAMAGED, Sending, carry, split
+from daemon.targets import OWN_COPY_DAMAGED, Sending, asked, send, split
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from daemon.document import Receipt
     from daemon.targets import Target
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -36,6 +38,11 @@ def sending(key: str, file: Path) -> Sending:
 def put(target: Target, key: str, file: Path) -> None:
     """Put *file* and forget the receipt."""
     asyncio.run(target.put(sending(key, file)))
+
+
+async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> Sequence[Receipt]:
+    """Have *parts* at the target, as the engine has; in doubt it is asked first."""
+    return await send(target, parts, await asked(target, parts) if in_doubt else None)
 
 
 class TargetContract:

@@ -12,13 +12,18 @@ import pytest
 
 from daemon import cms, ledger
 from daemon.document import Digest
+from daemon.errors import TargetUnreachable
 from daemon.records.journal import compare
 from daemon.records.reader import open_reader
 from daemon.spool import Spool
 from tests.exported import DAY, FIRST, Here, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from daemon.document import Receipt
+    from daemon.targets import Sending
 
 
 def archived(root: Path) -> dict[str, bytes]:
@@ -283,6 +288,38 @@ def test_what_was_begun_is_asked_for_before_it_is_sent_again(tmp_path: Path) -> 
 
 def _forget_answer(spool: Spool) -> None:
     spool._db.execute("UPDATE segment_delivery SET state = 'sending', receipts = '[]'")
+
+
+def test_a_day_in_doubt_is_absent_twice_before_it_is_sent_to_who_cannot_refuse_it(
+    tmp_path: Path,
+) -> None:
+    """As for a document: an archive may store it after we gave up."""
+
+    async def work(here: Here) -> None:
+        here.archive.create_once = False
+        real = here.archive.put_all
+
+        async def lost(parts: Sequence[Sending]) -> list[Receipt]:
+            raise TargetUnreachable(f"the answer for {parts[0].key} was lost", in_doubt=True)
+
+        await here.note(1)
+        here.now += DAY
+        assert await here.stage.seal_next()
+        here.archive.put_all = lost  # type: ignore[method-assign]
+        assert not await here.stage.deliver(here.archive)
+        here.archive.put_all = real  # type: ignore[method-assign]
+        for seconds in (10, 289):
+            here.now += timedelta(seconds=seconds)
+            assert not await here.stage.deliver(here.archive)
+        for seconds in (1, 59):
+            here.now += timedelta(seconds=seconds)
+            assert not await here.stage.deliver(here.archive)
+        assert list((here.root / "archive").iterdir()) == []
+        here.now += timedelta(seconds=1)
+        assert await here.stage.deliver(here.archive)
+        assert len(list((here.root / "archive").rglob("segment.*"))) == 2
+
+    run(tmp_path, work)
 
 
 def test_an_archive_that_is_new_gets_the_earlier_days_too(tmp_path: Path) -> None:
