@@ -10,8 +10,8 @@
     anything else from 400 to 499    PermanentError target-refuses
 
 A version is always addressed by its id: what shows under the bare key is only the newest one, or
-nothing below a delete marker. Every body goes with its SHA-256, as a checksum that the store has to
-compare and keep (x-amz-checksum-sha256), and in the signature.
+nothing below a delete marker. Whatever is to be kept goes with its SHA-256, as a checksum that the
+store has to compare and keep (x-amz-checksum-sha256), and in the signature.
 """
 
 from __future__ import annotations
@@ -234,7 +234,8 @@ class Bucket:
         # What S3 refuses here it says with 403, as it does where the right is lacking.
         refused = frozenset({400, 403, 404, 405, 409, 501})
         values = {"retention": "", "versionId": version}
-        return await self.sent("PUT", key, values, body, may=refused)
+        headers = {"x-amz-checksum-sha256": checksum(Digest.of(body))}
+        return await self.sent("PUT", key, values, body, headers, may=refused)
 
     async def removed(self, key: str, version: str) -> None:
         """Ask for a version to be removed; whoever calls looks whether it was."""
@@ -252,12 +253,11 @@ class Bucket:
         may: frozenset[int] = frozenset(),
         storing: bool = False,
     ) -> Reply:
-        """Ask with a small body, which goes with its checksum."""
+        """Ask with a small body, or with none."""
         digest = Digest.of(body)
-        head = dict(headers or {})
-        if body:
-            head["x-amz-checksum-sha256"] = checksum(digest)
-        return await self._asked(method, key, values, head, body, digest, may=may, storing=storing)
+        return await self._asked(
+            method, key, values, headers, body, digest, may=may, storing=storing
+        )
 
     async def section(
         self, key: str, values: Mapping[str, str], body: Sent, digest: Digest
