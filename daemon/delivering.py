@@ -27,7 +27,7 @@ from daemon.outgoing import sendings
 from daemon.records import rows
 from daemon.records.transaction import together
 from daemon.spool import Spool
-from daemon.targets import DOUBT, NOTHING, OWN_COPY_DAMAGED, About, asked, sent
+from daemon.targets import DOUBT, NOTHING, OWN_COPY_DAMAGED, About, asked, send
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,7 @@ class _Step:
         if found is not None and None in found:
             await self._may_put_again()
         self.putting = found is None or None in found
-        proven = await sent(self.target, parts, found)
+        proven = await send(self.target, parts, found)
         for receipt in proven:
             if GRADES.index(receipt.grade) < GRADES.index(self.rules.proof):
                 raise PermanentError(

@@ -148,7 +148,7 @@ async def carry(target: Target, parts: Sequence[Sending], *, in_doubt: bool) -> 
 
     Return what the target holds.
     """
-    return await sent(target, parts, await asked(target, parts) if in_doubt else None)
+    return await send(target, parts, await asked(target, parts) if in_doubt else None)
 
 
 async def asked(target: Target, parts: Sequence[Sending]) -> list[Receipt | None]:
@@ -159,7 +159,7 @@ async def asked(target: Target, parts: Sequence[Sending]) -> list[Receipt | None
     return [await target.find(part) for part in parts]
 
 
-async def sent(
+async def send(
     target: Target, parts: Sequence[Sending], found: Sequence[Receipt | None] | None
 ) -> list[Receipt]:
     """Send what was not *found* of *parts*, in order, or all of them; return what the target holds."""
