@@ -159,7 +159,7 @@ class Bucket:
             "GET", "", {"object-lock": ""}, may=frozenset({400, 404, 405, 501})
         )
         if reply.code == "NoSuchBucket":
-            raise self._wrong(reply)
+            raise self.wrong(reply)
         return reply.good and reply.root.said("ObjectLockEnabled") == "Enabled"
 
     async def listed(self, key: str) -> Listed:
@@ -202,7 +202,7 @@ class Bucket:
             reply = await self._reply(answer, storing=False)
         if reply.status == 404 and reply.code != "NoSuchBucket":
             return None
-        raise self._wrong(reply)
+        raise self.wrong(reply)
 
     async def put(
         self,
@@ -217,7 +217,7 @@ class Bucket:
         """Store a new version; with *once* only if none shows there (then 412 may come back)."""
         head = {
             **headers,
-            "x-amz-checksum-sha256": checksum(digest),
+            **checked(digest),
             SHA256_META: str(digest),
             **({"If-None-Match": "*"} if once else {}),
         }
@@ -234,8 +234,7 @@ class Bucket:
         # What S3 refuses here it says with 403, as it does where the right is lacking.
         refused = frozenset({400, 403, 404, 405, 409, 501})
         values = {"retention": "", "versionId": version}
-        headers = {"x-amz-checksum-sha256": checksum(Digest.of(body))}
-        return await self.sent("PUT", key, values, body, headers, may=refused)
+        return await self.sent("PUT", key, values, body, checked(Digest.of(body)), may=refused)
 
     async def removed(self, key: str, version: str) -> None:
         """Ask for a version to be removed; whoever calls looks whether it was."""
@@ -263,8 +262,7 @@ class Bucket:
         self, key: str, values: Mapping[str, str], body: Sent, digest: Digest
     ) -> Reply:
         """Send one part of a multipart upload: nothing shows before the upload is completed."""
-        head = {"x-amz-checksum-sha256": checksum(digest)}
-        return await self._asked("PUT", key, values, head, body, digest)
+        return await self._asked("PUT", key, values, checked(digest), body, digest)
 
     # -- how it is asked, and what is made of the answer ---------------------------------------
 
@@ -307,7 +305,7 @@ class Bucket:
         ) as answer:
             reply = await self._reply(answer, storing=storing)
         if not reply.good and reply.status not in may:
-            raise self._wrong(reply)
+            raise self.wrong(reply)
         if reply.good and reply.code:
             what = f"{self.http.name} said {reply.status} with {reply.code}: {reply.message}"
             raise TransientError("target-fails", what, in_doubt=storing)
@@ -334,7 +332,7 @@ class Bucket:
         message = printable(root.said("Message").encode()) if wrong else ""
         return Reply(answer.status, answer.headers, code or ("?" if wrong else ""), message, root)
 
-    def _wrong(self, reply: Reply) -> Exception:
+    def wrong(self, reply: Reply) -> Exception:
         """Return what an answer that nobody allowed means."""
         what = f"{self.http.name} said {reply.status} {reply.code}: {reply.message}".rstrip(": ")
         code = CODES.get(reply.code, "")
@@ -377,6 +375,11 @@ class Bucket:
         except ValueError:
             return None
         return Lock(mode, until if until.tzinfo else until.replace(tzinfo=UTC))
+
+
+def checked(digest: Digest) -> dict[str, str]:
+    """Return the headers with which S3 compares a body, and without which it locks nothing."""
+    return {"x-amz-checksum-sha256": checksum(digest), "x-amz-sdk-checksum-algorithm": "SHA256"}
 
 
 def checksum(digest: Digest) -> str:

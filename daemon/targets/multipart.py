@@ -203,11 +203,13 @@ async def _completed(
         f"{parts}</CompleteMultipartUpload>"
     ).encode()
     headers = {"If-None-Match": "*"} if once else {}
-    # 404: this very upload was completed by a request whose answer was lost; whoever calls looks.
+    # NoSuchUpload: it was completed by a request whose answer was lost; whoever calls looks.
     may = frozenset({404, 412}) if once else frozenset({404})
     reply = await bucket.sent(
         "POST", key, {"uploadId": upload}, body, headers, may=may, storing=True
     )
+    if reply.status == 404 and reply.code != "NoSuchUpload":
+        raise bucket.wrong(reply)
     if reply.status == 412:
         await _aborted(bucket, key, upload)
     return reply

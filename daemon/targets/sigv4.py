@@ -11,7 +11,7 @@ Signature Version 4)" of the Amazon S3 API reference; the path is encoded once, 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -30,7 +30,7 @@ class Key:
     """An access key, and where it is good for."""
 
     name: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     region: str
 
 
