@@ -28,6 +28,7 @@ from daemon.document import Digest
 from daemon.errors import PermanentError, TransientError
 from daemon.targets.element import Element, parsed
 from daemon.targets.http import GOOD, measured, printable
+from daemon.targets.retention import Lock, lock_in, time_text
 from daemon.targets.sigv4 import EMPTY, Key, encoded, query, signed
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 JUDGED: Final = frozenset({400, 401, 403, 404, 405, 409, 411, 412, 413, 416, 501})
 """What S3 says more about in its own words; the rest is judged by `Http`."""
-COMPLIANCE: Final = "COMPLIANCE"
-GOVERNANCE: Final = "GOVERNANCE"
-STRICTNESS: Final = ("", GOVERNANCE, COMPLIANCE)
 SHA256_META: Final = "x-amz-meta-scanseal-sha256"
 PART_META: Final = "x-amz-meta-scanseal-part-bytes"
 SKEW: Final = timedelta(minutes=15)
@@ -66,34 +64,6 @@ CODES: Final = {
     **dict.fromkeys(("SlowDown", "OperationAborted", "ConditionalRequestConflict"), "target-busy"),
 }
 """What S3's own codes mean for every document; none of them is answered once something was stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """Until when a version can neither be changed nor removed, and by whom not."""
-
-    mode: str
-    """COMPLIANCE: by nobody; GOVERNANCE: by nobody without a right of its own."""
-    until: datetime
-
-    def covers(self, wanted: Lock) -> bool:
-        """Return whether this is at least as strict and as long as *wanted*."""
-        strict = STRICTNESS.index(self.mode) >= STRICTNESS.index(wanted.mode)
-        return strict and self.until >= wanted.until.replace(microsecond=0)
-
-    def headers(self) -> dict[str, str]:
-        """Return it as the headers of a storing request."""
-        return {
-            "x-amz-object-lock-mode": self.mode,
-            "x-amz-object-lock-retain-until-date": _time_text(self.until),
-        }
-
-
-def lengthened(held: Lock | None, wanted: Lock) -> Lock:
-    """Return the lock to ask for: never a shorter or laxer one than is held."""
-    if held is None:
-        return wanted
-    return Lock(max(held.mode, wanted.mode, key=STRICTNESS.index), max(held.until, wanted.until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +198,7 @@ class Bucket:
         """Ask for *lock* on a version; whoever calls reads back what became of it."""
         body = (
             '<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<Mode>{lock.mode}</Mode><RetainUntilDate>{_time_text(lock.until)}</RetainUntilDate>"
+            f"<Mode>{lock.mode}</Mode><RetainUntilDate>{time_text(lock.until)}</RetainUntilDate>"
             "</Retention>"
         ).encode()
         # What S3 refuses here it says with 403, as it does where the right is lacking.
@@ -361,20 +331,10 @@ class Bucket:
         return Stored(
             version,
             int(size) if size.isascii() and size.isdigit() else -1,
-            self._lock(headers),
+            lock_in(headers),
             headers.get("x-amz-checksum-sha256", ""),
             int(parts) if parts.isascii() and parts.isdigit() and len(parts) < 12 else 0,
         )
-
-    def _lock(self, headers: Mapping[str, str]) -> Lock | None:
-        mode = headers.get("x-amz-object-lock-mode", "").upper()
-        if mode not in {COMPLIANCE, GOVERNANCE}:
-            return None
-        try:
-            until = datetime.fromisoformat(headers.get("x-amz-object-lock-retain-until-date", ""))
-        except ValueError:
-            return None
-        return Lock(mode, until if until.tzinfo else until.replace(tzinfo=UTC))
 
 
 def checked(digest: Digest) -> dict[str, str]:
@@ -394,9 +354,3 @@ def digest_in(text: str) -> Digest | None:
     except (binascii.Error, ValueError):
         return None
     return Digest(data.hex()) if len(data) == sha256().digest_size else None
-
-
-def _time_text(moment: datetime) -> str:
-    """Write a time in whole seconds, never an earlier one."""
-    whole = moment.astimezone(UTC) + timedelta(microseconds=-moment.microsecond % 1_000_000)
-    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")

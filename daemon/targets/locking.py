@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from daemon.document import Digest
 from daemon.errors import TransientError
-from daemon.targets.bucket import Lock, lengthened
+from daemon.targets.retention import Lock, lengthened
 
 if TYPE_CHECKING:
     from daemon.targets.bucket import Bucket, Stored

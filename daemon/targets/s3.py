@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 from daemon.document import Receipt, Role, utc_text, utc_time
 from daemon.errors import TargetDisagrees, TargetDuplicate, TransientError
 from daemon.targets import multipart, split
-from daemon.targets.bucket import COMPLIANCE, Bucket, Lock, Stored, digest_in, lengthened
+from daemon.targets.bucket import Bucket, Stored, digest_in
 from daemon.targets.http import Http
 from daemon.targets.locking import tried
+from daemon.targets.retention import COMPLIANCE, Lock, lengthened
 from daemon.targets.sent import Sent
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ ROWS = (
     "agreement recheck soundness",
     # the stage that delivers
     "targets targets.pace",
-    "targets.element targets.folder targets.sent targets.sigv4 outgoing",
+    "targets.element targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
     "targets.bucket",
     "targets.locking targets.multipart",
