@@ -7,7 +7,8 @@
     QuotaExceeded and the like       target-full
     409, SlowDown                    target-busy
     200 with an <Error> in it        target-fails, in doubt
-    anything else from 400 to 499    PermanentError target-refuses
+    anything else from 400 to 499    PermanentError target-refuses, if it is about a document's bytes;
+                                     target-fails otherwise: then it is about every document
 
 A version is always addressed by its id: what shows under the bare key is only the newest one, or
 nothing below a delete marker. Whatever is to be kept goes with its SHA-256, as a checksum that the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -41,12 +43,15 @@ JUDGED: Final = frozenset({400, 401, 403, 404, 405, 409, 411, 412, 413, 416, 501
 """What S3 says more about in its own words; the rest is judged by `Http`."""
 SHA256_META: Final = "x-amz-meta-scanseal-sha256"
 PART_META: Final = "x-amz-meta-scanseal-part-bytes"
+VERSION: Final = re.compile(r"[!-~]{1,1024}")
+SIZE: Final = re.compile(r"[0-9]{1,15}")
 SKEW: Final = timedelta(minutes=15)
 """S3 refuses requests whose time is further from its own."""
 CODES: Final = {
     "RequestTimeTooSkewed": "target-clock-differs",
     "RequestExpired": "target-clock-differs",
     "NoSuchBucket": "target-without-bucket",
+    "NoSuchUpload": "target-fails",
     **dict.fromkeys(
         (
             "BadDigest",
@@ -72,6 +77,7 @@ class Stored:
 
     version: str
     size: int
+    """-1: it did not say."""
     lock: Lock | None
     checksum: str
     """The SHA-256 that the store keeps, in base64; with `-N`: of the SHA-256 of N parts; or ""."""
@@ -144,11 +150,10 @@ class Bucket:
         found = [one for one in reply.root.children if one.said("Key") == key]
         marked = any(one.name == "DeleteMarker" and one.said("IsLatest") == "true" for one in found)
         versions = [one for one in found if one.name == "Version"]
-        try:
-            pairs = tuple((one.said("VersionId"), int(one.said("Size"))) for one in versions)
-        except ValueError:
-            raise self._unreadable("a version without a size") from None
-        return Listed(pairs, marked)
+        pairs = tuple((one.said("VersionId"), one.said("Size")) for one in versions)
+        if not all(VERSION.fullmatch(name) and SIZE.fullmatch(size) for name, size in pairs):
+            raise self._unreadable("a version without a proper id or size")
+        return Listed(tuple((name, int(size)) for name, size in pairs), marked)
 
     async def seen(self, key: str, version: str) -> Stored | None:
         """Return what the store says of a version, without its bytes; None: there is none."""
@@ -275,7 +280,7 @@ class Bucket:
         ) as answer:
             reply = await self._reply(answer, storing=storing)
         if not reply.good and reply.status not in may:
-            raise self.wrong(reply)
+            raise self.wrong(reply, of_document=storing or not isinstance(body, bytes))
         if reply.good and reply.code:
             what = f"{self.http.name} said {reply.status} with {reply.code}: {reply.message}"
             raise TransientError("target-fails", what, in_doubt=storing)
@@ -302,8 +307,8 @@ class Bucket:
         message = printable(root.said("Message").encode()) if wrong else ""
         return Reply(answer.status, answer.headers, code or ("?" if wrong else ""), message, root)
 
-    def wrong(self, reply: Reply) -> Exception:
-        """Return what an answer that nobody allowed means."""
+    def wrong(self, reply: Reply, *, of_document: bool = False) -> Exception:
+        """Return what an answer that nobody allowed means; *of_document*: bytes of one were sent."""
         what = f"{self.http.name} said {reply.status} {reply.code}: {reply.message}".rstrip(": ")
         code = CODES.get(reply.code, "")
         if reply.status in {401, 403} and not code:
@@ -311,7 +316,9 @@ class Bucket:
             code = "target-clock-differs" if self._differs(reply) else "target-login-refused"
         if reply.status == 409 and not code:
             code = "target-busy"
-        return TransientError(code, what) if code else PermanentError("target-refuses", what)
+        if of_document and not code:
+            return PermanentError("target-refuses", what)
+        return TransientError(code or "target-fails", what)
 
     def _differs(self, reply: Reply) -> bool:
         try:
@@ -326,14 +333,15 @@ class Bucket:
         )
 
     def _stored(self, version: str, headers: Mapping[str, str]) -> Stored:
-        size = headers.get("Content-Length", "")
-        parts = headers.get(PART_META, "")
+        if headers.get("x-amz-version-id", version) != version:
+            raise self._unreadable("another version than the one that was asked for")
+        size, parts = headers.get("Content-Length", ""), headers.get(PART_META, "")
         return Stored(
             version,
-            int(size) if size.isascii() and size.isdigit() else -1,
+            int(size) if SIZE.fullmatch(size) else -1,
             lock_in(headers),
             headers.get("x-amz-checksum-sha256", ""),
-            int(parts) if parts.isascii() and parts.isdigit() and len(parts) < 12 else 0,
+            int(parts) if SIZE.fullmatch(parts) else 0,
         )
 
 

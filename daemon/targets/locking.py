@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from daemon.document import Digest
-from daemon.errors import TransientError
+from daemon.errors import PermanentError, TransientError
 from daemon.targets.retention import Lock, lengthened
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ WITHOUT_LOCK: Final = "target-without-lock"
 
 async def tried(bucket: Bucket, mode: str, user: str) -> bool:
     """Return whether the bucket creates once; TransientError `target-without-lock` if it does not lock."""
+    try:
+        return await _tried(bucket, mode, user)
+    except PermanentError as exc:
+        # It is about the probe, so about every document, and none of them is to blame.
+        raise _without(bucket, f"a probe was refused: {exc.args[0]}") from exc
+
+
+async def _tried(bucket: Bucket, mode: str, user: str) -> bool:
     if not await bucket.locks():
         raise _without(bucket, "Object Lock is not enabled")
     about = f"{bucket.http.url} {bucket.name} {mode} {user}"

@@ -49,11 +49,10 @@ def lock_in(headers: Mapping[str, str]) -> Lock | None:
     mode = headers.get(MODE, "").upper()
     try:
         until = datetime.fromisoformat(headers.get(UNTIL, ""))
-    except ValueError:
+        until = until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    if mode not in STRICTNESS:
-        return None
-    return Lock(mode, until if until.tzinfo else until.replace(tzinfo=UTC))
+    return Lock(mode, until.replace(microsecond=0)) if mode in STRICTNESS else None
 
 
 def time_text(moment: datetime) -> str:

@@ -168,7 +168,8 @@ class S3Target:
         """Return what is stored as *version*, and how that was proven; TargetDisagrees if it is not ours."""
         if self._section.proof != "bytes":
             stored = self._there(part, await self._bucket.seen(part.key, version))
-            if digest := await asyncio.to_thread(_told, part, stored):
+            digest = await asyncio.to_thread(_told, part, stored)
+            if digest is not None and stored.size >= 0:
                 self._agree(part, digest, stored.size)
                 return stored, "checksum"
         stored = self._there(part, await self._bucket.read(part.key, version))

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import pytest
 from moto.server import ThreadedMotoServer
 
+from contrib.demo.archives import BucketArchive
 from contrib.demo.seaweed import SeaweedFS
 from daemon.document import Digest, new_id
 from daemon.errors import PermanentError, TargetDisagrees, TargetDuplicate, TransientError
@@ -367,6 +368,28 @@ def test_below_a_delete_marker_the_version_is_still_there(
     assert listed(store, key, "DeleteMarker")
     assert found.detail == proven.detail == {**receipt.detail, "below": "delete-marker"}
     assert versions(store, key) == [receipt.detail["version_id"]]
+
+
+def test_the_demo_shows_what_the_archive_really_holds(
+    store: SeaweedFS, key: str, tmp_path: Path
+) -> None:
+    """Complete, and locked: looked up without our target."""
+    archive = BucketArchive(tmp_path)
+    archive._store = store
+    document = key.partition("/")[0]
+    target = target_in(store)
+    for name in ("original.pdf", "manifest.p7s"):
+        assert not archive.held(document)[1]
+        run(target.put(locked(f"{document}/{name}", large(tmp_path, 1000))))
+    version = versions(store, f"{document}/manifest.p7s")[0]
+    lock = lock_of(store, f"{document}/manifest.p7s", version)
+    assert lock is not None
+
+    assert archive.held(document) == (
+        f"s3://archive/{document}/, 2 objects, compliance lock until {lock[1]:%Y-%m-%d}",
+        True,
+    )
+    assert f"archive/{document}/manifest.p7s?versionId={version}" in archive.tries(document)
 
 
 # -- a store or a bucket that does not do ---------------------------------------------------
@@ -818,12 +841,71 @@ def test_what_is_refused_for_itself_is_for_a_person(
 
 
 @pytest.mark.parametrize(
+    ("status", "word"),
+    [(400, b"AuthorizationHeaderMalformed"), (404, b"NoSuchKey"), (405, b"MethodNotAllowed")],
+)
+def test_what_is_wrong_with_the_configuration_is_no_documents_fault(
+    store: SeaweedFS, key: str, sealed: Path, status: int, word: bytes
+) -> None:
+    """A wrong region or url: every document waits, none is refused for it."""
+    said = Trick(times=0, status=status, body=ERROR % word)
+    with Between(store.url) as between:
+        for wrong in ("object-lock", "versions"):
+            between.trick = lambda asked, wrong=wrong: said if wrong in asked.path else PASS  # type: ignore[misc]
+            with pytest.raises(TransientError):
+                run(target_in(store, url=between.url).put(locked(key, sealed)))
+
+
+def test_a_probe_that_is_refused_is_no_documents_fault(
+    store: SeaweedFS, key: str, sealed: Path
+) -> None:
+    """Whatever the reason, it holds for all of them."""
+    said = Trick(times=0, status=400, body=ERROR % b"InvalidArgument")
+
+    def trick(asked: Asked) -> Trick:
+        return said if asked.method == "PUT" and "scanseal-probe" in asked.path else PASS
+
+    with (
+        Between(store.url, trick) as between,
+        pytest.raises(TransientError, match="a probe was refused") as caught,
+    ):
+        run(target_in(store, url=between.url).put(locked(key, sealed)))
+    assert caught.value.code == "target-without-lock"
+
+
+@pytest.mark.parametrize("proof", ["bytes", "checksum"])
+def test_a_store_that_gives_another_version_is_not_believed(
+    store: SeaweedFS, key: str, sealed: Path, proof: str
+) -> None:
+    """The lock and the bytes have to be of the version that is named."""
+    run(target_in(store).put(locked(key, sealed)))
+    head = {
+        "x-amz-version-id": "another",
+        "Content-Length": str(sealed.stat().st_size),
+        "x-amz-checksum-sha256": checksum_of(facts(sealed)[0]),
+        **lock_headers("COMPLIANCE", SOON * 2),
+    }
+    body = b"" if proof == "checksum" else sealed.read_bytes()
+    said = Trick(times=0, status=200, headers=head, body=body)
+    with (
+        Between(store.url, lambda asked: said if f"{key}?" in asked.path else PASS) as between,
+        pytest.raises(TransientError) as caught,
+    ):
+        run(target_in(store, url=between.url, proof=proof).find(locked(key, sealed)))
+    assert caught.value.code == "target-answer-unreadable"
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
         b"<html></html>",
         b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
         b"<ListVersionsResult><Version><Key>%b</Key><Size>a</Size></Version></ListVersionsResult>",
+        (
+            b"<ListVersionsResult><Version><Key>%b</Key><VersionId>a b</VersionId><Size>1</Size>"
+            b"</Version></ListVersionsResult>"
+        ),
         b'<!DOCTYPE a [<!ENTITY b "c">]><ListVersionsResult>&b;</ListVersionsResult>',
     ],
 )

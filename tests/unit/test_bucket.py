@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from daemon.document import Digest
 from daemon.targets.bucket import checksum, digest_in
-from daemon.targets.retention import COMPLIANCE, GOVERNANCE, Lock, lengthened
+from daemon.targets.retention import COMPLIANCE, GOVERNANCE, MODE, UNTIL, Lock, lengthened, lock_in
 
 THEN = datetime(2026, 11, 23, tzinfo=UTC)
 LOCKS = st.builds(
@@ -40,6 +40,20 @@ def test_a_lock_is_written_in_whole_seconds_and_never_shorter(lock: Lock) -> Non
 
     assert timedelta() <= read - lock.until < timedelta(seconds=1)
     assert Lock(lock.mode, read).covers(lock)
+
+
+def test_a_lock_is_read_from_headers_in_any_time_zone() -> None:
+    """What is none, or no time that anything else here could hold, is no lock."""
+    for text in ("2026-11-23T00:00:00Z", "2026-11-23T01:00:00+01:00", "2026-11-23T00:00:00.9"):
+        assert lock_in({MODE: "compliance", UNTIL: text}) == Lock(COMPLIANCE, THEN)
+    for mode, text in (
+        ("", "2026-11-23T00:00:00Z"),
+        ("LEGAL", "2026-11-23T00:00:00Z"),
+        (COMPLIANCE, ""),
+        (COMPLIANCE, "soon"),
+        (COMPLIANCE, "9999-12-31T23:59:59-14:00"),
+    ):
+        assert lock_in({MODE: mode, UNTIL: text}) is None
 
 
 def test_a_laxer_or_shorter_lock_does_not_do() -> None:
