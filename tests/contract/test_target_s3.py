@@ -31,6 +31,7 @@ from daemon.targetsections import S3Section
 from tests.contract.between import PASS, Asked, Between, Trick
 from tests.contract.onloop import OnLoop
 from tests.contract.targets import TargetContract, facts, put, sending
+from tests.system.fixtures import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from daemon.document import Receipt
     from daemon.targets import Target
 
-BUCKET = "archive"
 PROJECT = Path(__file__).resolve().parents[2]
 PART = 5 << 20
 """The least that S3 takes as a part that is not the last one."""
@@ -47,20 +47,6 @@ SOON = timedelta(days=2)
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """Start SeaweedFS, with a bucket that locks and one that does not."""
-    weed = Path(sys.executable).with_name("weed")
-    store = SeaweedFS(weed, tmp_path_factory.mktemp("seaweed"))
-    store.start()
-    try:
-        store.make_bucket(BUCKET)
-        store.make_bucket("unlocked", lock=False)
-        yield store
-    finally:
-        store.stop()
 
 
 def section(store: SeaweedFS, **changes: Any) -> S3Section:
@@ -486,6 +472,19 @@ def test_a_store_that_believes_every_checksum_is_found_out(
         target.inner._locks = True  # this one lie is to be found by itself
         with pytest.raises(TargetDisagrees):
             run(target.put(locked(key, sealed)))
+
+
+def test_a_copy_that_somebody_put_back_is_not_what_was_proven(
+    store: SeaweedFS, key: str, sealed: Path
+) -> None:
+    """The version that the receipt names is gone; that the same bytes lie there now is another matter."""
+    target = target_in(store)
+    receipt = run(target.put(sending(key, sealed)))
+    store.asked("DELETE", f"{BUCKET}/{key}", {"versionId": receipt.detail["version_id"]})
+    other = stored_by_hand(store, key, sealed.read_bytes())
+
+    assert run(target.prove(receipt, sending(key, sealed))) is None
+    assert run(target.find(sending(key, sealed))).detail["version_id"] == other
 
 
 # -- checksums --------------------------------------------------------------------------------
