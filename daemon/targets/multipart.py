@@ -16,8 +16,8 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import md5, sha256
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
 
 from daemon import durable
 from daemon.document import CHUNK, Digest
@@ -194,7 +194,7 @@ async def _completed(
     bucket: Bucket, key: str, upload: str, tags: list[tuple[int, str, str]], *, once: bool
 ) -> Reply:
     parts = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag, quote=False)}</ETag>"
         f"<ChecksumSHA256>{digest}</ChecksumSHA256></Part>"
         for number, etag, digest in tags
     )
