@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 PARTS = {"original.pdf", "sealed.pdf", "note.xml", "manifest.json", "manifest.p7s"}
 
 
-def archived_in(box: Box, store: SeaweedFS, url: str) -> None:
+def archived_in(box: Box, store: SeaweedFS, url: str, more: str = "") -> None:
     """Configure the bucket as the archive of *box*."""
     bucket = (
         f'kind = "s3"\nrole = "archive"\nurl = "{url}"\nbucket = "{BUCKET}"\n'
-        f'user = "{store.box.name}"\npassword = "file:{store.secret}"\n'
+        f'user = "{store.box.name}"\npassword = "file:{store.secret}"\n{more}'
     )
     folder = f'kind = "folder"\nrole = "archive"\npath = "{box.root}/archive"\n'
     text = box.config.read_text()
@@ -80,6 +80,37 @@ def test_a_scan_reaches_the_bucket_once_though_the_service_is_killed_while_it_is
         held = datetime.fromisoformat(head["x-amz-object-lock-retain-until-date"])
         assert timedelta() <= held - until < timedelta(seconds=1)
     assert until > datetime.now(UTC)
+
+
+def locks(store: SeaweedFS, document: str) -> list[datetime]:
+    """Return until when each object of a document is locked."""
+    _, _, body = store.asked("GET", BUCKET, {"versions": "", "prefix": document})
+    keys = [one.said("Key") for one in parsed(body).all("Version")]
+    heads = [store.asked("HEAD", f"{BUCKET}/{key}")[1] for key in keys]
+    return [datetime.fromisoformat(head["x-amz-object-lock-retain-until-date"]) for head in heads]
+
+
+def test_a_first_lock_becomes_the_long_one_once_everything_is_proven(
+    make_box: Callable[..., Box], store: SeaweedFS, drawn: dict[str, Path]
+) -> None:
+    """While the DMS has not got it, what was misdirected can still be taken back some day."""
+    box = make_box()
+    archived_in(box, store, store.url, "first_lock_days = 90\n")
+    (box.root / "dms").rmdir()
+    box.start()
+    box.drop(drawn["brief.pdf"])
+    box.wait(lambda: bool(box.documents()), "claimed")
+    (document,) = box.documents()
+    box.wait(lambda: len(locks(store, document.id)) == len(PARTS), "in the archive")
+    first = max(locks(store, document.id))
+    (box.root / "dms").mkdir()
+    box.wait(box.at_rest(1), "filed")
+    sealed_at = box.documents()[0].sealed_at
+    assert sealed_at is not None
+    until = sealed_at + timedelta(days=3650)
+    box.wait(lambda: min(locks(store, document.id)) >= until, "locked for all of its time")
+
+    assert timedelta(days=89) < first - datetime.now(UTC) < timedelta(days=91)
 
 
 def test_a_bucket_without_lock_raises_its_alarm_and_gets_nothing(
