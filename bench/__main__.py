@@ -35,6 +35,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "spool": "bench.spool",
     "disk": "bench.disk",
     "delivery": "bench.delivery",
+    "s3": "bench.s3",
 }
 """Where the function `measure` of each group is."""
 

@@ -2,6 +2,7 @@
 
     TargetSection ── FolderSection            a mounted share
                  └── HttpSection              whatever is reached by HTTP: address, trust, login
+                      └── S3Section           a bucket with Object Lock
 
 A kind is available once its class stands in KINDS.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
 
 
@@ -105,7 +107,28 @@ class HttpSection(TargetSection):
             yield "pins: need an https address"
 
 
-KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Section(HttpSection):
+    """A bucket with Object Lock in a store that speaks S3."""
+
+    bucket: str
+    region: str = "us-east-1"
+    lock_mode: str = choice("compliance", "governance")
+    first_lock_days: int = above(-1, 0, most=3650)
+    part_mb: int = above(4, 16, most=1024)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        if not BUCKET.fullmatch(self.bucket):
+            yield f"bucket: must be the name of a bucket (got {self.bucket!r})"
+        if not NAME.fullmatch(self.region):
+            yield f"region: must be lower-case letters, digits and '-' (got {self.region!r})"
+        if not self.user or not self.password:
+            yield "user, password: are needed: the access key's id, and where its secret lies"
+
+
+KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection, "s3": S3Section}
 """The kinds that are built."""
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from contrib.demo import scanner, scans, token
+from contrib.demo.archives import ARCHIVES, BucketArchive, FolderArchive
 from daemon.document import folder_of, printable
 from daemon.records.reader import Reader, open_reader
 
@@ -80,9 +81,8 @@ path = "{demo}/dms"
 
 [[target]]
 name = "archive"
-kind = "folder"
 role = "archive"
-path = "{demo}/archive"
+{archive.toml}
 
 [mqtt]
 host = "127.0.0.1"
@@ -110,14 +110,17 @@ def main() -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="your own scans")
-    files = parser.parse_args().files
+    parser.add_argument("--targets", choices=[*ARCHIVES], default="folder", help="the archive")
+    arguments = parser.parse_args()
+    files = arguments.files
     if missing := [str(file) for file in files if not file.is_file()]:
         print(f"no such file: {', '.join(missing)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        with _places() as config, _service(config) as service:
-            good = _show(config, files or _drawn())
+        archive = _archive(arguments.targets)
+        with _places(archive) as config, _service(config) as service:
+            good = _show(config, archive, files or _drawn())
             if os.environ.get("DEMO_EXIT"):
                 return 0 if good else 1
             print(f"\nThe page: http://{PAGE}/   (Ctrl-C ends the demo)")
@@ -137,9 +140,18 @@ class _GivesUp(Exception):
     """Something that the demo cannot go on without; the text says what to do."""
 
 
+def _archive(kind: str) -> FolderArchive | BucketArchive:
+    """Return the archive to deliver to; what an earlier demo has delivered stays where it is."""
+    config = DEMO / "scanseal.toml"
+    before = config.read_text() if config.exists() else ""
+    if before and ('kind = "s3"' in before) != (kind == "s3"):
+        raise _GivesUp(f"{DEMO} has another archive from before: run `make clean-demo` first")
+    return ARCHIVES[kind](DEMO)
+
+
 @contextlib.contextmanager
-def _places() -> Iterator[Path]:
-    """Make demo/ with token, configuration and broker; stop the broker at the end."""
+def _places(archive: FolderArchive | BucketArchive) -> Iterator[Path]:
+    """Make demo/ with token, configuration, archive and broker; stop the last two at the end."""
     DEMO.mkdir(exist_ok=True)
     lock = (DEMO / "lock").open("w")  # held until this process ends
     try:
@@ -148,7 +160,7 @@ def _places() -> Iterator[Path]:
         raise _GivesUp(
             f"a demo runs here already: drop files into {DEMO / 'hotfolder'}, or end it with Ctrl-C"
         ) from None
-    for name in ("hotfolder", "rejected", "dms", "archive"):
+    for name in ("hotfolder", "rejected", "dms"):
         (DEMO / name).mkdir(parents=True, exist_ok=True)
     made = token.find_token(DEMO / "token")
     if made is None:
@@ -158,7 +170,8 @@ def _places() -> Iterator[Path]:
     shutil.copy(made.ca, DEMO / "ca.pem")
     port = _free_port()
     config = DEMO / "scanseal.toml"
-    config.write_text(CONFIG.format(demo=DEMO, token=made, port=port, page=PAGE))
+    text = CONFIG.format(demo=DEMO, token=made, port=port, page=PAGE, archive=archive)
+    config.write_text(text)
     os.environ["SOFTHSM2_CONF"] = str(made.softhsm2_conf)
     broker = DEMO / "mosquitto.conf"
     broker.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
@@ -169,7 +182,10 @@ def _places() -> Iterator[Path]:
         process = subprocess.Popen([found, "-c", str(broker)], stdout=log, stderr=log)
     try:
         print(f"MQTT: mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'scanseal/#'")
-        yield config
+        if archive.kind == "s3":
+            print("Starting SeaweedFS, the archive; that takes up to 20 s ...")
+        with archive.running():
+            yield config
     finally:
         process.terminate()
         process.wait()
@@ -212,7 +228,7 @@ def _drawn() -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix)
 
 
-def _show(config: Path, files: list[Path]) -> bool:
+def _show(config: Path, archive: FolderArchive | BucketArchive, files: list[Path]) -> bool:
     """Play the scanner, follow the ledger, and say at the end where everything lies."""
     left = [path for path in (DEMO / "hotfolder").iterdir() if path.is_file()]
     if left:
@@ -237,15 +253,13 @@ def _show(config: Path, files: list[Path]) -> bool:
     good = len(filed) == len(files)
     for document in filed:
         sealed = DEMO / "dms" / document / "sealed.pdf"
-        archived = DEMO / "archive" / document
         command = [str(SCANSEAL), "verify", "--config", str(config), str(sealed)]
         verified = subprocess.run(command, capture_output=True, check=False).returncode == 0
-        original = next(archived.glob("original.*"), None)
-        whole = original is not None and (archived / "manifest.p7s").is_file()
+        where, whole = archive.held(document)
         good &= verified and whole
         print(f"{_name(document)}: {'seal verified' if verified else 'SEAL DOES NOT VERIFY'}")
         print(f"  DMS      {sealed}")
-        print(f"  archive  {archived}/ ({'complete' if whole else 'INCOMPLETE'})")
+        print(f"  archive  {where} ({'complete' if whole else 'INCOMPLETE'})")
     for document, event in sorted(states.items()):
         if event != "file":
             print(f"{_name(document)}: not filed; a copy with the reason is in {DEMO / 'rejected'}")
@@ -260,6 +274,8 @@ def _show(config: Path, files: list[Path]) -> bool:
         f"  certutil -A -d sql:{nss} -n demo -t C,C,C -a -i {DEMO / 'ca.pem'}\n"
         f"  pdfsig -nssdir sql:{nss} {example}"
     )
+    if filed and (text := archive.tries(filed[0])):
+        print(text)
     print(
         f"\n{len(filed)} of {len(files)} filed in both targets, {'all good' if good else 'NOT ALL GOOD'}."
     )

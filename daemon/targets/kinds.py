@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.targets.folder import FolderTarget
-from daemon.targetsections import FolderSection
+from daemon.targets.s3 import S3Target
+from daemon.targetsections import FolderSection, S3Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
 def built(
     config: Config,
-    credentials: str | None,  # noqa: ARG001 (for those that log in)
+    credentials: str | None,
     clock: Callable[[], datetime],
 ) -> dict[str, Target]:
     """Return the targets of *config* by name; nobody is asked anything yet."""
-    return {section.name: _one(section, clock) for section in config.targets}
+    return {section.name: _one(section, credentials, clock) for section in config.targets}
 
 
-def _one(section: TargetSection, clock: Callable[[], datetime]) -> Target:
+def _one(section: TargetSection, credentials: str | None, clock: Callable[[], datetime]) -> Target:
     if isinstance(section, FolderSection):
         return FolderTarget(section.name, section.role, Path(section.path), clock)
+    if isinstance(section, S3Section):
+        return S3Target(section, credentials, clock)
     raise ValueError(f"no kind of target: {section.kind}")

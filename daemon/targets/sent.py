@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from aiohttp.payload import Payload
 
@@ -30,12 +30,16 @@ class Sent(Payload):
     """One part as a body of known length.
 
     Its last piece leaves only after digest and size were found right: a damaged file leaves
-    a request that no server takes for whole.
+    a request that no server takes for whole. With *begin* it is only a section of the file: as
+    many bytes from there on, of that digest, as *part* says.
     """
 
-    def __init__(self, part: Sending, pace: Pace | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, part: Sending, pace: Pace | None = None, begin: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(part, **kwargs)
         self._part = part
+        self._begin = begin
         self._pace = pace or Pace(0)
         self._size = part.size
         self.progress: Callable[[], None] = lambda: None
@@ -69,14 +73,16 @@ class Sent(Payload):
         """Yield the file; each piece only once it is known that another one is right behind it."""
         part, hashed, size = self._part, sha256(), 0
         held = b""
+        # Of a whole file one byte more is asked for: it may have become longer.
+        most = part.size + (self._begin is None)
         try:
-            file = await asyncio.to_thread(durable.opened, part.file)
+            file = await asyncio.to_thread(_opened, part, self._begin or 0)
         except OSError as exc:
             raise _unreadable(part, exc) from exc
         with file:
             while True:
                 try:
-                    piece = await asyncio.to_thread(_read, file, hashed)
+                    piece = await asyncio.to_thread(_read, file, hashed, min(CHUNK, most - size))
                 except OSError as exc:
                     raise _unreadable(part, exc) from exc
                 size += len(piece)
@@ -95,8 +101,14 @@ class Sent(Payload):
             yield held
 
 
-def _read(file: Any, hashed: Any) -> bytes:
-    piece: bytes = file.read(CHUNK)
+def _opened(part: Sending, begin: int) -> BinaryIO:
+    file = durable.opened(part.file)
+    file.seek(begin)
+    return file
+
+
+def _read(file: BinaryIO, hashed: Any, count: int) -> bytes:
+    piece = file.read(count)
     hashed.update(piece)
     return piece
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from contrib.demo import nss, scans, token
+from contrib.demo.seaweed import SeaweedFS
 from tests.system.box import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+BUCKET = "archive"
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +42,20 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def trusted(seal_token: token.TokenFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An NSS database that trusts the demo CA, for pdfsig."""
     return nss.trust(seal_token.ca, tmp_path_factory.mktemp("nss") / "db")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """SeaweedFS, with a bucket that locks and one that does not."""
+    weed = Path(sys.executable).with_name("weed")
+    store = SeaweedFS(weed, tmp_path_factory.mktemp("seaweed"))
+    store.start()
+    try:
+        store.make_bucket(BUCKET)
+        store.make_bucket("unlocked", lock=False)
+        yield store
+    finally:
+        store.stop()
 
 
 @pytest.fixture

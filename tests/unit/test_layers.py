@@ -110,8 +110,11 @@ ROWS = (
     "agreement recheck soundness",
     # the stage that delivers
     "targets targets.pace",
-    "targets.folder targets.sent outgoing",
+    "targets.element targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
+    "targets.bucket",
+    "targets.locking targets.multipart",
+    "targets.s3",
     "targets.kinds",
     "doubt",
     "receipts",
