@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -196,7 +197,7 @@ class _Step:
         text = str(error.args[0])
         for name in PERSONAL:
             if said := self.about.facts.get(name):
-                text = text.replace(said, "…")
+                text = re.sub(rf"(?<!\w){re.escape(said)}(?!\w)", "…", text)
         return text
 
 

@@ -202,6 +202,10 @@ class Sync:
         name = lane.target.name
         if outcome.state is not DeliveryState.DELIVERED:
             lane.news = True
+        else:
+            for follower in lane.terms.rules.followers:
+                self._lanes[follower].news = True
+                self._lanes[follower].woken.set()
         if outcome.filed:
             self.filed(delivery.document)
         if outcome.state is DeliveryState.SENDING and outcome.code != DOUBT:

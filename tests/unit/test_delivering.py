@@ -257,7 +257,7 @@ def test_what_a_target_says_of_people_stays_out_of_our_records(tmp_path: Path) -
 
     async def story(world: World) -> None:
         (document,) = await world.frozen()
-        facts = {"operator": "E. Miller", "number": "AZ-4711"}
+        facts = {"operator": "E. Miller", "number": "AZ-4711", "batch": "4"}
         said = "said 422: AZ-4711 by E. Miller is there already"
         world.dms.trouble = PermanentError("target-refuses", said)
 
@@ -457,5 +457,24 @@ def test_hours_without_the_target_take_few_tries_and_end_by_themselves(tmp_path:
             assert sorted(world.dms.documents()) == [one.id for one in documents]
             assert puts(world) == 20
             assert world.raised() == set()
+
+    in_world(tmp_path, story)
+
+
+def test_a_target_that_follows_another_is_woken_by_it(tmp_path: Path) -> None:
+    """At once, and not when it looks the next time."""
+
+    async def story(world: World) -> None:
+        on(
+            world,
+            dms=Terms(rules=Rules(after="archive")),
+            archive=Terms(rules=Rules(followers=("dms",))),
+        )
+        async with running(world.sync):
+            await world.looked_around()  # neither lane has anything to do for five seconds
+            await world.frozen(3)
+            world.sync.frozen()
+            await world.filed(3, seconds=4)
+        assert [what for what, _ in world.dms.calls] == ["put"] * 3
 
     in_world(tmp_path, story)
