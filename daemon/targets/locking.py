@@ -92,13 +92,13 @@ async def _still(bucket: Bucket, key: str, probe: str) -> Stored:
 
 async def _creates_once(bucket: Bucket, key: str) -> bool:
     """Store the probe once more: a store that knows `If-None-Match` refuses that."""
-    before = {version for version, _ in (await bucket.listed(key)).versions}
-    if (await bucket.listed(key)).marked:
+    before = await bucket.listed(key)
+    if before.marked:
         return False  # nothing shows there, so nothing is learned
     unknown = frozenset({400, 501})
     reply = await bucket.put(key, BODY, Digest.of(BODY), {}, once=True, may=unknown)
     for version, _ in (await bucket.listed(key)).versions if reply.good else ():
-        if version not in before:
+        if version not in {one for one, _ in before.versions}:
             await bucket.removed(key, version)
     return reply.status == 412
 

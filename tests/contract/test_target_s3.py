@@ -22,6 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from contrib.demo.archives import BucketArchive
 from contrib.demo.seaweed import SeaweedFS
+from daemon import ledger
 from daemon.document import Digest, new_id
 from daemon.errors import PermanentError, TargetDisagrees, TargetDuplicate, TransientError
 from daemon.targets import OWN_COPY_DAMAGED, About, Sending
@@ -327,6 +328,16 @@ def test_a_first_lock_is_put_on_anew_when_half_of_it_is_over(
     assert before[1] - now() < lasts
     assert datetime.fromisoformat(renewed.detail["retain_until"]) == after[1]
     assert timedelta(days=19) < after[1] - now() < timedelta(days=21)
+
+
+def test_a_day_of_the_ledger_has_no_first_lock(store: SeaweedFS, tmp_path: Path) -> None:
+    """Nothing in it can be misdirected, and nobody lengthens its lock later."""
+    file = large(tmp_path, 1000)
+    key = f"{ledger.segment_id(os.urandom(16).hex(), '2026-11-22')}/segment.jsonl"
+    part = locked(key, file, timedelta(days=400))
+    receipt = run(target_in(store, first_lock_days=3).put(part))
+
+    assert datetime.fromisoformat(receipt.detail["retain_until"]) >= part.about.retain_until  # type: ignore[operator]
 
 
 def test_a_lock_that_a_receipt_names_is_held_to(store: SeaweedFS, key: str, sealed: Path) -> None:
