@@ -60,7 +60,7 @@ async def _tried(bucket: Bucket, mode: str, user: str) -> bool:
 async def _probe(bucket: Bucket, key: str, mode: str) -> str:
     """Return the version id of the probe object, which is made if it is not there."""
     listed = await bucket.listed(key)
-    if not listed.versions:
+    if not listed.versions or listed.marked:  # below a delete marker it would show nothing
         lock = Lock(mode, bucket.clock() + LOCKED_FOR)
         await bucket.put(key, BODY, Digest.of(BODY), lock.headers(), once=False)
         listed = await bucket.listed(key)
@@ -93,8 +93,6 @@ async def _still(bucket: Bucket, key: str, probe: str) -> Stored:
 async def _creates_once(bucket: Bucket, key: str) -> bool:
     """Store the probe once more: a store that knows `If-None-Match` refuses that."""
     before = await bucket.listed(key)
-    if before.marked:
-        return False  # nothing shows there, so nothing is learned
     unknown = frozenset({400, 501})
     reply = await bucket.put(key, BODY, Digest.of(BODY), {}, once=True, may=unknown)
     for version, _ in (await bucket.listed(key)).versions if reply.good else ():

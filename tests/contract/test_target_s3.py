@@ -437,6 +437,28 @@ def test_there_is_one_probe_for_each_bucket_and_configuration(store: SeaweedFS) 
     assert before <= probes()
 
 
+def test_a_probe_that_somebody_has_deleted_shows_again(store: SeaweedFS) -> None:
+    """Below a delete marker it would say that the store does not create once."""
+    with Between(store.url) as between:
+        run(target_in(store, url=between.url).find(sending_nothing()))
+        (probe,) = {
+            one.path.partition("?")[0]
+            for one in between.seen
+            if one.method == "HEAD" and "scanseal-probe" in one.path
+        }
+        assert store.asked("DELETE", probe.removeprefix("/"))[0] == 204
+        target = target_in(store, url=between.url)
+        run(target.find(sending_nothing()))
+
+    assert target.create_once
+    assert len(versions(store, probe.removeprefix(f"/{BUCKET}/"))) == 2
+
+
+def sending_nothing() -> Sending:
+    """Return a part that is nowhere."""
+    return Sending(f"{new_id(now())}/sealed.pdf", Path("/nonexistent"), Digest.of(b"x"), 1)
+
+
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """Start moto, which shortens every lock and believes every checksum."""
