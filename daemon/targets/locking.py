@@ -60,7 +60,7 @@ async def _tried(bucket: Bucket, mode: str, user: str) -> bool:
 async def _probe(bucket: Bucket, key: str, mode: str) -> str:
     """Return the version id of the probe object, which is made if it is not there."""
     listed = await bucket.listed(key)
-    if not listed.versions:
+    if not listed.versions or listed.marked:  # below a delete marker it would show nothing
         lock = Lock(mode, bucket.clock() + LOCKED_FOR)
         await bucket.put(key, BODY, Digest.of(BODY), lock.headers(), once=False)
         listed = await bucket.listed(key)
@@ -92,13 +92,11 @@ async def _still(bucket: Bucket, key: str, probe: str) -> Stored:
 
 async def _creates_once(bucket: Bucket, key: str) -> bool:
     """Store the probe once more: a store that knows `If-None-Match` refuses that."""
-    before = {version for version, _ in (await bucket.listed(key)).versions}
-    if (await bucket.listed(key)).marked:
-        return False  # nothing shows there, so nothing is learned
+    before = await bucket.listed(key)
     unknown = frozenset({400, 501})
     reply = await bucket.put(key, BODY, Digest.of(BODY), {}, once=True, may=unknown)
     for version, _ in (await bucket.listed(key)).versions if reply.good else ():
-        if version not in before:
+        if version not in {one for one, _ in before.versions}:
             await bucket.removed(key, version)
     return reply.status == 412
 

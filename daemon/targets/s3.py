@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from daemon.document import Receipt, Role, utc_text, utc_time
+from daemon.document import Receipt, Role, is_id, utc_text, utc_time
 from daemon.errors import TargetDisagrees, TargetDuplicate, TransientError
 from daemon.targets import multipart, split
 from daemon.targets.bucket import Bucket, Stored, digest_in
@@ -144,7 +144,7 @@ class S3Target:
         if any(not self._for_ever(one) for one in surplus):
             raise TargetDuplicate(f"{self.name} holds {len(held)} versions of {part.key}")
         if wanted := self._lock_of(part, until):
-            least = self._least(wanted, until)
+            least = self._least(wanted, until, self._first(part))
             stored = await self._locked(part.key, stored, wanted, least)
         detail = {"version_id": stored.version, **_lock_detail(stored.lock)}
         if grade == "checksum":
@@ -202,16 +202,24 @@ class S3Target:
     def _lock_of(self, part: Sending, promised: datetime | None = None) -> Lock | None:
         """Return the lock to put on *part* now, at least until *promised*; None: it needs none."""
         until, now = part.about.retain_until, self._clock()
-        if until is not None and self._section.first_lock_days:
-            until = min(until, now + timedelta(days=self._section.first_lock_days))
+        if until is not None and (first := self._first(part)):
+            until = min(until, now + first)
         until = max((one for one in (until, promised) if one is not None), default=now)
         # S3 takes no time that is over.
         return Lock(self._mode, until) if until > now else None
 
-    def _least(self, wanted: Lock, promised: datetime | None) -> Lock:
+    def _first(self, part: Sending) -> timedelta:
+        """Return for how long *part* is locked at first; nothing: for all of its time at once.
+
+        A day of the ledger is nobody's scan: it cannot be misdirected, and nothing lengthens its lock.
+        """
+        document = is_id(split(part.key)[0])
+        return timedelta(days=self._section.first_lock_days if document else 0)
+
+    def _least(self, wanted: Lock, promised: datetime | None, first: timedelta) -> Lock:
         """Return the lock that is enough: a first lock is put on anew when half of it is over."""
-        half = self._clock() + timedelta(days=self._section.first_lock_days / 2)
-        if not self._section.first_lock_days or half > wanted.until:
+        half = self._clock() + first / 2
+        if not first or half > wanted.until:
             return wanted
         return Lock(wanted.mode, max(half, promised or half))
 

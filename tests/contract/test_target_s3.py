@@ -22,6 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from contrib.demo.archives import BucketArchive
 from contrib.demo.seaweed import SeaweedFS
+from daemon import ledger
 from daemon.document import Digest, new_id
 from daemon.errors import PermanentError, TargetDisagrees, TargetDuplicate, TransientError
 from daemon.targets import OWN_COPY_DAMAGED, About, Sending
@@ -329,6 +330,16 @@ def test_a_first_lock_is_put_on_anew_when_half_of_it_is_over(
     assert timedelta(days=19) < after[1] - now() < timedelta(days=21)
 
 
+def test_a_day_of_the_ledger_has_no_first_lock(store: SeaweedFS, tmp_path: Path) -> None:
+    """Nothing in it can be misdirected, and nobody lengthens its lock later."""
+    file = large(tmp_path, 1000)
+    key = f"{ledger.segment_id(os.urandom(16).hex(), '2026-11-22')}/segment.jsonl"
+    part = locked(key, file, timedelta(days=400))
+    receipt = run(target_in(store, first_lock_days=3).put(part))
+
+    assert datetime.fromisoformat(receipt.detail["retain_until"]) >= part.about.retain_until  # type: ignore[operator]
+
+
 def test_a_lock_that_a_receipt_names_is_held_to(store: SeaweedFS, key: str, sealed: Path) -> None:
     """It was extended, and somebody with the right to do that has shortened it since."""
     target = target_in(store, first_lock_days=2, lock_mode="governance")
@@ -424,6 +435,28 @@ def test_there_is_one_probe_for_each_bucket_and_configuration(store: SeaweedFS) 
             assert not look(target_in(store, url=between.url)).create_once
     assert len(probes() - before) == 1  # the proxy is another address
     assert before <= probes()
+
+
+def test_a_probe_that_somebody_has_deleted_shows_again(store: SeaweedFS) -> None:
+    """Below a delete marker it would say that the store does not create once."""
+    with Between(store.url) as between:
+        run(target_in(store, url=between.url).find(sending_nothing()))
+        (probe,) = {
+            one.path.partition("?")[0]
+            for one in between.seen
+            if one.method == "HEAD" and "scanseal-probe" in one.path
+        }
+        assert store.asked("DELETE", probe.removeprefix("/"))[0] == 204
+        target = target_in(store, url=between.url)
+        run(target.find(sending_nothing()))
+
+    assert target.create_once
+    assert len(versions(store, probe.removeprefix(f"/{BUCKET}/"))) == 2
+
+
+def sending_nothing() -> Sending:
+    """Return a part that is nowhere."""
+    return Sending(f"{new_id(now())}/sealed.pdf", Path("/nonexistent"), Digest.of(b"x"), 1)
 
 
 @pytest.fixture(scope="module")
