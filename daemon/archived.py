@@ -133,12 +133,23 @@ def fetch(root: Path, document_id: str, part: Part, folder: Path) -> bool:
         if source.stat().st_size != part.size:
             return False
         held = durable.copy(source, temporary)
-    except FileNotFoundError:
+    except OSError:
+        if is_readable(source):
+            raise  # it is our own disk
         return False
     if held != (part.digest, part.size):
         temporary.unlink()
         return False
     temporary.replace(target)
+    return True
+
+
+def is_readable(path: Path) -> bool:
+    """Return whether a file can be read to its end: a link, or a bad sector, is one file's trouble."""
+    try:
+        durable.digest_of(path)
+    except OSError:
+        return False
     return True
 
 

@@ -37,7 +37,7 @@ from daemon.records.damage import DAMAGE
 from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -52,6 +52,12 @@ NAME: Final = re.compile(r"scanseal-[0-9a-f]{8}-[0-9TZ]+")
 PART: Final = ".part"
 FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What we name files; a temporary begins with a dot."""
+LISTED: Final = re.compile(
+    rf"(?P<hex>[0-9a-f]{{64}})  (?P<path>(?:ledger/|documents/\d{{4}}/\d\d/\d\d/[0-9a-f-]{{36}}/)"
+    rf"{FILE.pattern}|{re.escape(DATABASE)})\n",
+    re.ASCII,
+)
+"""A line of SUMS. Sorted by their names, the database is the last."""
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 ROUNDS: Final = 5
 """So often documents are copied again that a stage worked on meanwhile."""
@@ -349,10 +355,21 @@ def _translated(place: Path) -> Iterator[None]:
         raise PersonNeeded(code, f"{place}: {exc}") from exc
 
 
-def sums(folder: Path) -> Iterable[tuple[str, Digest]]:
-    """Yield each file of a backup and its digest, as they are written down."""
-    with (folder / SUMS).open(encoding="utf-8") as file:
-        for line in file:
-            if not line.startswith("#"):
-                digest, _, path = line.rstrip("\n").partition("  ")
-                yield path, Digest(digest)
+def sums(folder: Path) -> Iterator[tuple[str, Digest | None]]:
+    """Yield each file of a backup and its digest, as they are written down.
+
+    The list lies where others may write: a name that no backup has is never a path. In its
+    place stands the number of its line, without a digest. Raise PersonNeeded at the end
+    unless that is the list's own: what a cut took would be missed by nobody.
+    """
+    line = ""
+    with (folder / SUMS).open(encoding="ascii", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if line.startswith("#"):
+                continue
+            if found := LISTED.fullmatch(line):
+                yield found["path"], Digest(found["hex"])
+            else:
+                yield f"{SUMS}:{number}", None
+    if not line.endswith(f"  {DATABASE}\n"):
+        raise PersonNeeded("restore-nothing", f"{folder / SUMS} was cut off")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from daemon.audit import Caller
     from daemon.config import Config
-    from daemon.document import Document
+    from daemon.document import Digest, Document
     from daemon.progress import Step
 
 WHOLE: Final = "whole"
@@ -259,16 +259,15 @@ def _bring_ledger(
         archived.bring(day, folder)
     archived_days = {day.segment.day for day in days}
     for name, digest in sums(backup) if backup else ():
-        if backup is None or not name.startswith("ledger/"):
+        if backup is None or digest is None or not name.startswith("ledger/"):
             continue
         lines_of = name.removeprefix("ledger/")
         if lines_of[:10] in archived_days and not lines_of.endswith(journal.PERSONAL):
             continue
-        if durable.copy(backup / name, folder / lines_of)[0] != digest:
+        if not _copied(backup / name, folder / lines_of, digest):
             if not lines_of.endswith(journal.PERSONAL):
                 raise CorruptionError("ledger-damaged", f"{backup / name} has changed")
-            (folder / lines_of).unlink()  # names of people: the ledger is whole without them
-            result.damaged.append(name)
+            result.damaged.append(name)  # names of people: the ledger is whole without them
     durable.sync_folder(folder)
 
 
@@ -310,21 +309,35 @@ def _bring_documents(making: Path, backup: Path, progress: Step, result: Restore
     last = making
     for done, (name, digest) in enumerate(sums(backup), 1):
         progress("files", done)
-        if not name.startswith("documents/") or ".." in name.split("/"):
+        if digest is None:
+            result.damaged.append(name)
+            continue
+        if not name.startswith("documents/"):
             continue
         target = making / name
         if target.parent != last:
             durable.sync_folder(last)
             durable.make_folders(target.parent, making)
             last = target.parent
-        try:
-            good = durable.copy(backup / name, target)[0] == digest
-        except FileNotFoundError:
-            good = False
-        if not good:
-            target.unlink(missing_ok=True)
+        if not _copied(backup / name, target, digest):
             result.damaged.append(name)
     durable.sync_folder(last)
+
+
+def _copied(source: Path, target: Path, digest: Digest) -> bool:
+    """Copy one file of a backup; return whether it is there now, as it was written down.
+
+    One that cannot be read, or is no file, is no reason to do without all others (I8).
+    """
+    try:
+        held, _ = durable.copy(source, target)
+    except OSError:
+        if archived.is_readable(source):
+            raise  # it is our own disk
+        return False
+    if held != digest:
+        target.unlink()
+    return held == digest
 
 
 def _bring_parts(spool: Spool, archives: Sequence[Path], progress: Step, result: Restored) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -438,3 +439,92 @@ def test_a_damaged_file_of_a_backup_is_named_and_the_rest_comes_back(tmp_path: P
     ledger_day.write_bytes(ledger_day.read_bytes()[:-2] + b"\n")
     with pytest.raises(CorruptionError):
         again(tmp_path, source=source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ledger/../../outside",
+        "ledger//{root}/outside",
+        "documents/2026/11/22/../../../../../outside",
+        "documents/outside",
+        "documents/2026/11/22/019ab37f-0000-7000-8000-000000000001/a\x1b[2J",
+        "/{root}/outside",
+    ],
+)
+def test_no_name_in_a_backup_leads_out_of_it(tmp_path: Path, name: str) -> None:
+    """Whoever can write to the backup's disk could else write here, wherever the service may."""
+    two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    evil = tmp_path / "backups" / "outside"
+    evil.write_bytes(b"evil")
+    list_ = source / "SHA256SUMS"
+    line = f"{Digest.of(b'evil')}  {name.format(root=tmp_path)}\n"
+    heading, rest = list_.read_text().split("\n", 1)
+    list_.write_text(f"{heading}\n{line}{rest}")
+    for place in ("", "documents", "ledger", "backups"):
+        (source / place).mkdir(exist_ok=True)
+        (source / place / "outside").write_bytes(b"evil")
+    before = {path for path in tmp_path.rglob("*") if "outside" in path.name}
+
+    found = again(tmp_path, source=source)
+
+    assert found.damaged == ["SHA256SUMS:2"]
+    assert {path for path in tmp_path.rglob("*") if "outside" in path.name} == before
+
+
+@pytest.mark.parametrize("cut", [1, 20, 80])
+def test_a_list_that_was_cut_off_is_no_backup(tmp_path: Path, cut: int) -> None:
+    """What stood behind would be missing here, and nobody would know that it lies there."""
+    two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    list_ = source / "SHA256SUMS"
+    list_.write_bytes(list_.read_bytes()[:-cut])
+
+    with pytest.raises(PersonNeeded) as caught:
+        again(tmp_path, source=source)
+
+    assert caught.value.code == "restore-nothing"
+    assert not any((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("how", ["link", "fifo", "folder", "in a file"])
+def test_what_cannot_be_read_in_a_backup_is_named_and_stops_no_other(
+    tmp_path: Path, how: str
+) -> None:
+    """I8: the disk that has to bring everything back is old, or somebody has been at it."""
+    made: list[Document] = []
+
+    def work(spool: Spool) -> None:
+        made.extend(scan(spool, number) for number in (1, 2))
+
+    two_days(tmp_path, work)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    bad = folder_of(Path("documents"), made[0].id) / "original.pdf"
+    spoil(source / bad, how)
+    spoil(tmp_path / "archive" / made[0].id / "original.pdf", how)
+
+    found = again(tmp_path, source=source)
+
+    assert found.damaged == [str(bad)]
+    assert [*found.lost, *found.sealed_after] == [made[0].id]
+    here = tmp_path / "new/documents"
+    assert not (folder_of(here, made[0].id) / "original.pdf").exists()
+    assert (folder_of(here, made[1].id) / "original.pdf").read_bytes() == b"original 2"
+
+
+def spoil(path: Path, how: str) -> None:
+    """Put something else in the place of a file."""
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    match how:
+        case "link":
+            (path.parent / "other").write_bytes(b"original 1")
+            path.symlink_to("other")
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "in a file":
+            path.parent.rmdir() if not any(path.parent.iterdir()) else shutil.rmtree(path.parent)
+            path.parent.write_bytes(b"")
