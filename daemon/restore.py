@@ -179,6 +179,7 @@ async def _make(
     box = box or _only_box(found)
     days = await _longest(found, box, trusted, examiner)
     _bring_ledger(making / "ledger", days, found.backup, result)
+    _leave_name(making / "ledger", found.archives, box)
     if found.backup:
         _bring_documents(making, found.backup, progress, result)
     newest = journal.files(making / "ledger")[-1:]
@@ -268,6 +269,21 @@ def _bring_ledger(
             if not lines_of.endswith(journal.PERSONAL):
                 raise CorruptionError("ledger-damaged", f"{backup / name} has changed")
             result.damaged.append(name)  # names of people: the ledger is whole without them
+    durable.sync_folder(folder)
+
+
+def _leave_name(folder: Path, archives: Sequence[Path], box: str) -> None:
+    """Give the newest day the next name where an archive can never hold its lines under its own.
+
+    It was archived by the lost box, with lines that came after the backup, and without its
+    seal: nothing there is overwritten, and without a seal nothing proves it.
+    """
+    for path in journal.files(folder)[-1:]:
+        day = path.name.removesuffix(journal.LINES)
+        if any(archived.is_taken(root, box, day, path) for root in archives):
+            for ending in (journal.PERSONAL, journal.LINES):
+                if (folder / (day + ending)).exists():
+                    (folder / (day + ending)).rename(folder / (journal.next_day(day) + ending))
     durable.sync_folder(folder)
 
 

@@ -528,3 +528,71 @@ def spoil(path: Path, how: str) -> None:
         case "in a file":
             path.parent.rmdir() if not any(path.parent.iterdir()) else shutil.rmtree(path.parent)
             path.parent.write_bytes(b"")
+
+
+def test_a_day_whose_seal_never_came_gives_up_its_name(tmp_path: Path) -> None:
+    """Its lines lie in the archive for ever: under that name the box could never seal others."""
+    box = two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    lines = journal.files(source / "ledger")[-1]
+    day = lines.name.removesuffix(journal.LINES)
+    half = tmp_path / "archive" / ledger.segment_id(box, day)
+    half.mkdir()
+    (half / "segment.jsonl").write_bytes(lines.read_bytes() + b'{"a line":"of later"}\n')
+
+    made = again(tmp_path, source=source)
+
+    assert not list((tmp_path / "new/ledger").glob(f"{day}*"))
+    assert (
+        (tmp_path / "new/ledger" / f"{journal.next_day(day)}.jsonl")
+        .read_bytes()
+        .startswith(lines.read_bytes())
+    )
+    head = journal.compare(tmp_path / "new")
+    assert head.seq > made.head.seq
+    with closing(Spool(tmp_path / "new")) as spool:
+        assert spool.holds(made.head)
+        found = spool.next_segment()
+    assert found is None or found[0].name > f"{day}.jsonl"
+
+
+def test_a_day_whose_seal_never_came_is_left_out_if_no_line_is_missing(tmp_path: Path) -> None:
+    """The box was made again once, and went on under the next name; now it is lost again."""
+    box = two_days(tmp_path, nothing)
+    expected = again(tmp_path).head
+    shutil.rmtree(tmp_path / "new")
+    newest = days_of(tmp_path)[-1].parent
+    day = newest.name[-len("2026-11-22") :]
+    newest.rename(newest.with_name(ledger.segment_id(box, journal.next_day(day))))
+    newest.mkdir()
+    (newest / "segment.jsonl").write_bytes(b'{"half":"a day"}\n')
+
+    assert again(tmp_path).head == expected
+
+
+def test_the_same_day_twice_is_not_proven(tmp_path: Path) -> None:
+    """Somebody has copied a folder in the archive."""
+    two_days(tmp_path, nothing)
+    newest = days_of(tmp_path)[-1].parent
+    shutil.copytree(newest, newest.with_name(f"{newest.name[:-2]}30"))
+
+    with pytest.raises(PersonNeeded) as caught:
+        again(tmp_path)
+
+    assert caught.value.code == "restore-not-proven"
+    assert not any((tmp_path / "new").iterdir())
+
+
+def test_days_under_each_others_names_make_no_box(tmp_path: Path) -> None:
+    """Each seal is good, and the lines are all there."""
+    two_days(tmp_path, nothing)
+    first, second = (lines.parent for lines in days_of(tmp_path))
+    first.rename(tmp_path / "between")
+    second.rename(first)
+    (tmp_path / "between").rename(second)
+
+    with pytest.raises(CorruptionError) as caught:
+        again(tmp_path)
+
+    assert caught.value.code == "ledger-damaged"
+    assert not any((tmp_path / "new").iterdir())
