@@ -143,8 +143,13 @@ class Journal:
             with path.open("rb+") as file:
                 file.seek(whole)
                 for raw in file:
-                    if raw.endswith(b"\n") and b"\0" not in raw:
-                        self._known(path, raw[:-1])
+                    if not raw.endswith(b"\n") or b"\0" in raw:
+                        continue
+                    behind, line = self._known(path, raw[:-1])
+                    if not path.name.endswith(PERSONAL) and line.encode() != raw[:-1]:
+                        raise CorruptionError(
+                            "ledger-damaged", f"{path.name} has another line {behind}"
+                        )
                 file.truncate(whole)
                 os.fsync(file.fileno())
         return day, seq, personal
