@@ -30,8 +30,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from daemon import durable, ledger, schema
-from daemon.document import Digest, born, folder_of, is_id, utc_text
+from daemon.document import Digest, State, born, folder_of, is_id, utc_text
 from daemon.errors import CorruptionError, PersonNeeded
+from daemon.magic import extension
 from daemon.records import journal
 from daemon.records.damage import DAMAGE
 from daemon.records.reader import open_reader
@@ -61,6 +62,8 @@ LISTED: Final = re.compile(
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 ROUNDS: Final = 5
 """So often documents are copied again that a stage worked on meanwhile."""
+PROVEN: Final = frozenset({State.FILED, State.DISCARDED, State.WITHDRAWN, State.FORGOTTEN})
+"""Only these are ever forgotten."""
 UNCLAIMED_AFTER: Final = timedelta(days=1)
 """A folder that no row knows is being claimed, unless it is as old as that."""
 
@@ -75,7 +78,7 @@ class Backed:
     new_bytes: int
     """The rest lay in an earlier backup already."""
     doubtful: tuple[str, ...]
-    """Files that could not be read, and ids of documents whose sealed file is not their row's."""
+    """Files that could not be read, and ids of documents that are not as their rows say."""
 
 
 def backup(state_dir: Path, place: Path, progress: Step, now: datetime) -> Backed:
@@ -142,10 +145,12 @@ class _Copying:
 
     def whole(self, progress: Step, now: datetime) -> tuple[Head, int, tuple[str, ...]]:
         """Copy all; a document that was sealed or stamped meanwhile is copied again."""
-        again, head = self._round(None, frozenset(), progress, now)
+        before: frozenset[str] = frozenset()
+        again, head = self._round(None, before, progress, now)
         for _ in range(ROUNDS):
-            if not again:
+            if not again or again == before:  # nobody works on them: they are bad
                 break
+            before = again
             again, head = self._round(head, again, progress, now)
         with closing(open_reader(self._part / DATABASE)) as reader:
             documents = sum(reader.counts().get("document", {}).values())
@@ -217,7 +222,11 @@ class _Copying:
                     yield name
 
     def _document(self, reader: Reader, document_id: str) -> bool:
-        """Copy one folder; return whether the sealed file in it is the one that the row means."""
+        """Copy one folder; return whether the files in it are those that the row means.
+
+        One that could not be read is named by itself.
+        """
+        unreadable = len(self.unreadable)
         folder = folder_of(self._from / "documents", document_id)
         here = str(folder.relative_to(self._from))
         digests = {}
@@ -227,18 +236,25 @@ class _Copying:
             return True  # a claim that came to nothing
         if (self._part / here).exists():  # of the round before
             shutil.rmtree(self._part / here)
-            self._digests.execute("DELETE FROM digest WHERE path LIKE ?", [f"{here}/%"])
+            # "0" is what comes after "/": along the table's order, not through all of it.
+            self._digests.execute(
+                "DELETE FROM digest WHERE path > ? AND path < ?", [f"{here}/", f"{here}0"]
+            )
         durable.make_folders(self._part / here, self._part)
         for name in sorted(names):
             if FILE.fullmatch(name):
                 digests[name] = self._file_if_readable(f"{here}/{name}")
         durable.sync_folder(self._part / here)
-        if not reader.exists(document_id):
+        if len(self.unreadable) > unreadable or not reader.exists(document_id):
             return True
-        wanted = reader.document(document_id).sealed
+        document = reader.document(document_id)
+        original = digests.get(f"original.{extension(document.kind)}")
         sealed = {digests.get("sealed.pdf"), digests.get("stamped.pdf")}
-        # None at all: it was forgotten since, which nobody does before it is proven elsewhere.
-        return wanted is None or wanted in sealed or sealed == {None}
+        if document.state in PROVEN and original is None and sealed == {None}:
+            return True  # it was forgotten, or is so since: nobody does that too early
+        return original == document.digest and (
+            document.sealed is None or document.sealed in sealed
+        )
 
     def _file_if_readable(self, name: str) -> Digest | None:
         """Copy one file; one that cannot be read is no reason to do without all others (I8)."""
