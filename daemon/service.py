@@ -227,8 +227,10 @@ class Service:
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
-        stages.append(("days", self._explain_days(spool)))
-        stages.append(("soundness", self._look_through(unclean=unclean)))
+        stages += [
+            ("days", self._explain_days(spool)),
+            ("soundness", self._look_through(unclean=unclean)),
+        ]
         try:
             control = Control(config.socket, commands.table()).run()
             await self._together(parts, lookout, box_id, control, stages)
