@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 NOT_TIMED: Final = {
     "chain": "reads the whole ledger, as `ledger verify` asks",
     "close": "an end, once",
+    "days_explained": "once an hour, and a start: it has a figure of its own",
     "end_day": "once a day; it exports and writes one line",
     "erase_personal": "asked for by a person; it rewrites the ledger's files",
+    "explained_days": "as `days_explained`",
     "fault": "reads the whole file, in the background, after an unclean end",
     "ids_between": "one day's folders at a start: start-up has a figure of its own",
     "interrupt": "ends `fault`",

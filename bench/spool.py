@@ -7,6 +7,7 @@ machine. Of methods that commit, the disk's fsync is part of the time on both si
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import statistics
 import time
@@ -20,7 +21,8 @@ from bench.crowd import fill
 from bench.life import Life
 from bench.rows import ms
 from bench.table import Row, Section
-from daemon.spool import Spool
+from daemon.intake.recovery import explain
+from daemon.spool import Spool, open_spool
 from tests.system.box import Box
 from tests.system.share import free_port
 
@@ -51,6 +53,7 @@ def measure(folder: Path, token: TokenFiles, many: int = MANY, few: int = FEW) -
     box = Box(folder, token, label="another token", more=WEB.format(port=port))
     fill(folder / "state", many, now)
     fill(folder / "few", few, now)
+    _ran(folder / "state")
     filling = time.perf_counter() - begun
     for name in ("dms", "archive"):
         (folder / name).rmdir()
@@ -62,6 +65,17 @@ def measure(folder: Path, token: TokenFiles, many: int = MANY, few: int = FEW) -
     lives = _lived(folder, now + timedelta(days=1))
     shutil.rmtree(folder)
     return section(lives, starts, home, status, size / many, filling)
+
+
+def _ran(state_dir: Path) -> None:
+    """Leave behind what a service does that ran while all of them came: it looks once an hour."""
+
+    async def explained() -> None:
+        spool = await open_spool(state_dir)
+        await explain(state_dir / "documents", spool, datetime.now(UTC))
+        await spool.close()
+
+    asyncio.run(explained())
 
 
 def _lived(folder: Path, now: datetime) -> tuple[Life, Life]:

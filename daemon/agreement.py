@@ -39,7 +39,7 @@ UNTOLD: Final = {
     ),
 }
 """Columns that no line tells."""
-UNTOLD_META: Final = ("running", "recheck", "clock_reading", "erasing")
+UNTOLD_META: Final = ("running", "recheck", "clock_reading", "erasing", "explained_days")
 KEYS: Final = {
     "meta": ("key",),
     "document": ("id",),

@@ -51,13 +51,17 @@ async def days(
 ) -> list[SealedDay]:
     """Return the sealed days of *box*, the oldest first, each checked; none if there are none.
 
-    A newest day without its seal is left out: it was on its way. Raise PersonNeeded where
-    something is not proven, CorruptionError where something shows damage.
+    A newest day without its seal is left out: it was on its way. So is one before a day
+    that has its seal: a box that was made again went on under the next name, and that no
+    line is missing without it the chain shows. Raise PersonNeeded where something is not
+    proven, CorruptionError where something shows damage.
     """
     prefix = ledger.segment_id(box, "")
     found = sorted(name for name in _segments(root) if name.startswith(prefix))
-    if found and not (root / found[-1] / ledger.SEGMENT_SEAL).is_file():
+    sealed = {name for name in found if (root / name / ledger.SEGMENT_SEAL).is_file()}
+    if found and found[-1] not in sealed:
         found.pop()
+    found = [name for name in found if name in sealed or name == found[-1]]
     if not found:
         return []
     paths = [root / name / ledger.SEGMENT_LINES for name in found]
@@ -71,7 +75,18 @@ async def days(
             raise CorruptionError("ledger-damaged", said)
         raise PersonNeeded("restore-not-proven", said)
     of_file = {day.file: day.seen for day in judged.days}
+    if missing := [path for path in paths if str(path) not in of_file]:
+        raise PersonNeeded("restore-not-proven", f"twice: {missing[0]} has another day's lines")
     return [_day(path, of_file[str(path)]) for path in paths]
+
+
+def is_taken(root: Path, box: str, day: str, lines: Path) -> bool:
+    """Return whether *root* holds other lines under a day's name, whose seal never came."""
+    folder = root / ledger.segment_id(box, day)
+    held = folder / ledger.SEGMENT_LINES
+    if (folder / ledger.SEGMENT_SEAL).exists() or not held.exists():
+        return False
+    return not is_readable(held) or durable.digest_of(held) != durable.digest_of(lines)
 
 
 def _day(lines: Path, seen: SegmentSeen) -> SealedDay:
@@ -133,12 +148,23 @@ def fetch(root: Path, document_id: str, part: Part, folder: Path) -> bool:
         if source.stat().st_size != part.size:
             return False
         held = durable.copy(source, temporary)
-    except FileNotFoundError:
+    except OSError:
+        if is_readable(source):
+            raise  # it is our own disk
         return False
     if held != (part.digest, part.size):
         temporary.unlink()
         return False
     temporary.replace(target)
+    return True
+
+
+def is_readable(path: Path) -> bool:
+    """Return whether a file can be read to its end: a link, or a bad sector, is one file's trouble."""
+    try:
+        durable.digest_of(path)
+    except OSError:
+        return False
     return True
 
 

@@ -30,14 +30,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from daemon import durable, ledger, schema
-from daemon.document import Digest, born, folder_of, is_id, utc_text
+from daemon.document import Digest, State, born, folder_of, is_id, utc_text
 from daemon.errors import CorruptionError, PersonNeeded
+from daemon.magic import extension
 from daemon.records import journal
 from daemon.records.damage import DAMAGE
 from daemon.records.reader import open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -52,9 +53,17 @@ NAME: Final = re.compile(r"scanseal-[0-9a-f]{8}-[0-9TZ]+")
 PART: Final = ".part"
 FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What we name files; a temporary begins with a dot."""
+LISTED: Final = re.compile(
+    rf"(?P<hex>[0-9a-f]{{64}})  (?P<path>(?:ledger/|documents/\d{{4}}/\d\d/\d\d/[0-9a-f-]{{36}}/)"
+    rf"{FILE.pattern}|{re.escape(DATABASE)})\n",
+    re.ASCII,
+)
+"""A line of SUMS. Sorted by their names, the database is the last."""
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 ROUNDS: Final = 5
 """So often documents are copied again that a stage worked on meanwhile."""
+PROVEN: Final = frozenset({State.FILED, State.DISCARDED, State.WITHDRAWN, State.FORGOTTEN})
+"""Only these are ever forgotten."""
 UNCLAIMED_AFTER: Final = timedelta(days=1)
 """A folder that no row knows is being claimed, unless it is as old as that."""
 
@@ -69,7 +78,7 @@ class Backed:
     new_bytes: int
     """The rest lay in an earlier backup already."""
     doubtful: tuple[str, ...]
-    """Files that could not be read, and ids of documents whose sealed file is not their row's."""
+    """Files that could not be read, and ids of documents that are not as their rows say."""
 
 
 def backup(state_dir: Path, place: Path, progress: Step, now: datetime) -> Backed:
@@ -136,10 +145,12 @@ class _Copying:
 
     def whole(self, progress: Step, now: datetime) -> tuple[Head, int, tuple[str, ...]]:
         """Copy all; a document that was sealed or stamped meanwhile is copied again."""
-        again, head = self._round(None, frozenset(), progress, now)
+        before: frozenset[str] = frozenset()
+        again, head = self._round(None, before, progress, now)
         for _ in range(ROUNDS):
-            if not again:
+            if not again or again == before:  # nobody works on them: they are bad
                 break
+            before = again
             again, head = self._round(head, again, progress, now)
         with closing(open_reader(self._part / DATABASE)) as reader:
             documents = sum(reader.counts().get("document", {}).values())
@@ -211,7 +222,11 @@ class _Copying:
                     yield name
 
     def _document(self, reader: Reader, document_id: str) -> bool:
-        """Copy one folder; return whether the sealed file in it is the one that the row means."""
+        """Copy one folder; return whether the files in it are those that the row means.
+
+        One that could not be read is named by itself.
+        """
+        unreadable = len(self.unreadable)
         folder = folder_of(self._from / "documents", document_id)
         here = str(folder.relative_to(self._from))
         digests = {}
@@ -221,18 +236,25 @@ class _Copying:
             return True  # a claim that came to nothing
         if (self._part / here).exists():  # of the round before
             shutil.rmtree(self._part / here)
-            self._digests.execute("DELETE FROM digest WHERE path LIKE ?", [f"{here}/%"])
+            # "0" is what comes after "/": along the table's order, not through all of it.
+            self._digests.execute(
+                "DELETE FROM digest WHERE path > ? AND path < ?", [f"{here}/", f"{here}0"]
+            )
         durable.make_folders(self._part / here, self._part)
         for name in sorted(names):
             if FILE.fullmatch(name):
                 digests[name] = self._file_if_readable(f"{here}/{name}")
         durable.sync_folder(self._part / here)
-        if not reader.exists(document_id):
+        if len(self.unreadable) > unreadable or not reader.exists(document_id):
             return True
-        wanted = reader.document(document_id).sealed
+        document = reader.document(document_id)
+        original = digests.get(f"original.{extension(document.kind)}")
         sealed = {digests.get("sealed.pdf"), digests.get("stamped.pdf")}
-        # None at all: it was forgotten since, which nobody does before it is proven elsewhere.
-        return wanted is None or wanted in sealed or sealed == {None}
+        if document.state in PROVEN and original is None and sealed == {None}:
+            return True  # it was forgotten, or is so since: nobody does that too early
+        return original == document.digest and (
+            document.sealed is None or document.sealed in sealed
+        )
 
     def _file_if_readable(self, name: str) -> Digest | None:
         """Copy one file; one that cannot be read is no reason to do without all others (I8)."""
@@ -349,10 +371,21 @@ def _translated(place: Path) -> Iterator[None]:
         raise PersonNeeded(code, f"{place}: {exc}") from exc
 
 
-def sums(folder: Path) -> Iterable[tuple[str, Digest]]:
-    """Yield each file of a backup and its digest, as they are written down."""
-    with (folder / SUMS).open(encoding="utf-8") as file:
-        for line in file:
-            if not line.startswith("#"):
-                digest, _, path = line.rstrip("\n").partition("  ")
-                yield path, Digest(digest)
+def sums(folder: Path) -> Iterator[tuple[str, Digest | None]]:
+    """Yield each file of a backup and its digest, as they are written down.
+
+    The list lies where others may write: a name that no backup has is never a path. In its
+    place stands the number of its line, without a digest. Raise PersonNeeded at the end
+    unless that is the list's own: what a cut took would be missed by nobody.
+    """
+    line = ""
+    with (folder / SUMS).open(encoding="ascii", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if line.startswith("#"):
+                continue
+            if found := LISTED.fullmatch(line):
+                yield found["path"], Digest(found["hex"])
+            else:
+                yield f"{SUMS}:{number}", None
+    if not line.endswith(f"  {DATABASE}\n"):
+        raise PersonNeeded("restore-nothing", f"{folder / SUMS} was cut off")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from daemon.audit import Caller
     from daemon.config import Config
-    from daemon.document import Document
+    from daemon.document import Digest, Document
     from daemon.progress import Step
 
 WHOLE: Final = "whole"
@@ -179,6 +179,7 @@ async def _make(
     box = box or _only_box(found)
     days = await _longest(found, box, trusted, examiner)
     _bring_ledger(making / "ledger", days, found.backup, result)
+    _leave_name(making / "ledger", found.archives, box)
     if found.backup:
         _bring_documents(making, found.backup, progress, result)
     newest = journal.files(making / "ledger")[-1:]
@@ -259,16 +260,30 @@ def _bring_ledger(
         archived.bring(day, folder)
     archived_days = {day.segment.day for day in days}
     for name, digest in sums(backup) if backup else ():
-        if backup is None or not name.startswith("ledger/"):
+        if backup is None or digest is None or not name.startswith("ledger/"):
             continue
         lines_of = name.removeprefix("ledger/")
         if lines_of[:10] in archived_days and not lines_of.endswith(journal.PERSONAL):
             continue
-        if durable.copy(backup / name, folder / lines_of)[0] != digest:
+        if not _copied(backup / name, folder / lines_of, digest):
             if not lines_of.endswith(journal.PERSONAL):
                 raise CorruptionError("ledger-damaged", f"{backup / name} has changed")
-            (folder / lines_of).unlink()  # names of people: the ledger is whole without them
-            result.damaged.append(name)
+            result.damaged.append(name)  # names of people: the ledger is whole without them
+    durable.sync_folder(folder)
+
+
+def _leave_name(folder: Path, archives: Sequence[Path], box: str) -> None:
+    """Give the newest day the next name where an archive can never hold its lines under its own.
+
+    It was archived by the lost box, with lines that came after the backup, and without its
+    seal: nothing there is overwritten, and without a seal nothing proves it.
+    """
+    for path in journal.files(folder)[-1:]:
+        day = path.name.removesuffix(journal.LINES)
+        if any(archived.is_taken(root, box, day, path) for root in archives):
+            for ending in (journal.PERSONAL, journal.LINES):
+                if (folder / (day + ending)).exists():
+                    (folder / (day + ending)).rename(folder / (journal.next_day(day) + ending))
     durable.sync_folder(folder)
 
 
@@ -310,21 +325,35 @@ def _bring_documents(making: Path, backup: Path, progress: Step, result: Restore
     last = making
     for done, (name, digest) in enumerate(sums(backup), 1):
         progress("files", done)
-        if not name.startswith("documents/") or ".." in name.split("/"):
+        if digest is None:
+            result.damaged.append(name)
+            continue
+        if not name.startswith("documents/"):
             continue
         target = making / name
         if target.parent != last:
             durable.sync_folder(last)
             durable.make_folders(target.parent, making)
             last = target.parent
-        try:
-            good = durable.copy(backup / name, target)[0] == digest
-        except FileNotFoundError:
-            good = False
-        if not good:
-            target.unlink(missing_ok=True)
+        if not _copied(backup / name, target, digest):
             result.damaged.append(name)
     durable.sync_folder(last)
+
+
+def _copied(source: Path, target: Path, digest: Digest) -> bool:
+    """Copy one file of a backup; return whether it is there now, as it was written down.
+
+    One that cannot be read, or is no file, is no reason to do without all others (I8).
+    """
+    try:
+        held, _ = durable.copy(source, target)
+    except OSError:
+        if archived.is_readable(source):
+            raise  # it is our own disk
+        return False
+    if held != digest:
+        target.unlink()
+    return held == digest
 
 
 def _bring_parts(spool: Spool, archives: Sequence[Path], progress: Step, result: Restored) -> None:

@@ -31,7 +31,7 @@ from daemon.errors import ConfigError, CorruptionError
 from daemon.forgetting import Forgetting
 from daemon.hotfolder import HotFolderStage
 from daemon.intake.origin import clear_temporaries
-from daemon.intake.recovery import recover
+from daemon.intake.recovery import explain, recover
 from daemon.key import Key
 from daemon.lock import alone
 from daemon.lookout import Lookout
@@ -70,6 +70,8 @@ log = logging.getLogger("service")
 PAGE_WORKERS = 2
 EXPORT_SECONDS = 1.0
 """The ledger's files follow the database in groups of this much time."""
+EXPLAIN_SECONDS = 3600.0
+"""So often is looked which days' folders the next start need not list."""
 SPARE_SECONDS = 60.0
 """So long a second page worker may have nothing to do before it is let go."""
 PAGE_RETRY_SECONDS = 10.0
@@ -225,7 +227,10 @@ class Service:
         parts.recheck_stage = Recheck(config, spool, self._alarms, now)
         parts.recheck_stage.busy = parts.turns.busy
         stages.append(("recheck", parts.recheck_stage.run()))
-        stages.append(("soundness", self._look_through(unclean=unclean)))
+        stages += [
+            ("days", self._explain_days(spool)),
+            ("soundness", self._look_through(unclean=unclean)),
+        ]
         try:
             control = Control(config.socket, commands.table()).run()
             await self._together(parts, lookout, box_id, control, stages)
@@ -336,6 +341,12 @@ class Service:
                 self._show_walls(missing)
             beat()
             await asyncio.sleep(EXPORT_SECONDS)
+
+    async def _explain_days(self, spool: SpoolThread) -> None:
+        """Look now and then which days the next start need not list."""
+        while True:
+            await asyncio.sleep(EXPLAIN_SECONDS)
+            await explain(self._config.documents, spool, now())
 
     def _show_walls(self, missing: frozenset[str]) -> None:
         """Say on page and MQTT what the kernel lacks for the page workers' sandbox."""

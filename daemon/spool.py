@@ -29,6 +29,7 @@ from daemon.records import moves
 from daemon.records.clocks import Clocks
 from daemon.records.copies import Copies
 from daemon.records.damage import end_if_unsynced, name_damage
+from daemon.records.days import Days
 from daemon.records.deliveries import Deliveries
 from daemon.records.descriptions import Descriptions
 from daemon.records.documents import Documents
@@ -67,6 +68,7 @@ class Spool(
     Forgetting,
     Logbook,
     Clocks,
+    Days,
     Operators,
     Rechecks,
     Segments,

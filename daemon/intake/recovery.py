@@ -12,6 +12,11 @@ folder's describer goes on with it.
 A document that the ledger remembers is never adopted anew, and no folder that holds
 a receipt or a sealed file is ever removed: those are other stages' to explain.
 `work/` is emptied: nothing true lies there.
+
+A day whose folders all have rows is explained. That is committed with what the file
+system says of the day's folder (its ctime above all), and as long as it says the same no
+name has come to it: it is not listed again. Rows never go, and a database that was made
+anew, or an older one put back, knows of no day, or of the folder as it no longer is.
 """
 
 from __future__ import annotations
@@ -21,9 +26,10 @@ import contextlib
 import logging
 import os
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from daemon.document import is_id
 from daemon.intake import NotNow, Reason, at_share
@@ -44,6 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("intake")
 
 UNEXPLAINED: Final = "folder-unexplained"
+QUIET_SECONDS: Final = 2.0
+"""A folder that changed later than this before it was listed may change without showing it."""
 PATIENCE_SECONDS: Final = 30.0
 """A share that does not answer for so long is left to its stage, which waits as long as it takes."""
 
@@ -64,13 +72,34 @@ async def recover(
             if exc.reason is Reason.PERMISSION:
                 alarms.raise_(exc.reason, section.name, exc.detail)
     unexplained = 0
+    known = await spool(Spool.explained_days)
+    explained = {}
     for day in await asyncio.to_thread(_days, config.documents):
-        unexplained += await _look_at(day, private, config.hotfolders, spool, clock)
+        if day.stamp and known.get(day.name) == day.stamp:
+            explained[day.name] = day.stamp
+        elif unknown := await _without_row(day, spool):
+            unexplained += await _look_at(day, unknown, private, config.hotfolders, spool, clock)
+        elif day.stamp:
+            explained[day.name] = day.stamp
+    if explained != known:
+        await spool(Spool.days_explained, explained, clock())
     if unexplained:
         alarms.raise_(UNEXPLAINED, detail=str(unexplained))
         log.warning("folders-unexplained n=%d", unexplained)
     else:
         alarms.clear(UNEXPLAINED)
+
+
+async def explain(documents: Path, spool: SpoolThread, now: datetime) -> None:
+    """Find out which days are explained by now: the next start has less to list. Changes no file."""
+    known = await spool(Spool.explained_days)
+    explained = dict(known)
+    for day in await asyncio.to_thread(_days, documents):
+        new = day.stamp and known.get(day.name) != day.stamp
+        if new and not await _without_row(day, spool):
+            explained[day.name] = day.stamp
+    if explained != known:
+        await spool(Spool.days_explained, explained, now)
 
 
 # -- the hot folders --------------------------------------------------------------------
@@ -124,29 +153,56 @@ async def _commit(spool: SpoolThread, claimed: Claimed, clock: Callable[[], date
 # -- the documents ------------------------------------------------------------------------
 
 
-def _days(documents: Path) -> list[tuple[datetime, Path]]:
-    """Return the folders YYYY/MM/DD and the days they are for, the oldest first."""
+class _Day(NamedTuple):
+    """A folder YYYY/MM/DD."""
+
+    begin: datetime
+    path: Path
+    stamp: str
+    """What changes whenever a name comes or goes; "" if it may not show that yet."""
+
+    @property
+    def name(self) -> str:
+        return self.begin.date().isoformat()
+
+
+def _days(documents: Path) -> list[_Day]:
+    """Return the folders of the days, the oldest first."""
     found = []
     for path in sorted(documents.glob("[0-9]*/[0-9]*/[0-9]*")):
         with contextlib.suppress(ValueError):
             year, month, day = (int(part) for part in path.parts[-3:])
-            found.append((datetime(year, month, day, tzinfo=UTC), path))
+            found.append(_Day(datetime(year, month, day, tzinfo=UTC), path, _stamp(path)))
     return found
 
 
+def _stamp(path: Path) -> str:
+    facts = path.stat()
+    if not 0 <= facts.st_ctime < time.time() - QUIET_SECONDS:
+        return ""
+    return f"{facts.st_ino}:{facts.st_ctime_ns}:{facts.st_nlink}:{facts.st_size}"
+
+
+async def _without_row(day: _Day, spool: SpoolThread) -> list[str]:
+    """Return the names in a day's folder that no row has."""
+    names = await asyncio.to_thread(os.listdir, day.path)
+    begin = _first_id(day.begin), _first_id(day.begin + timedelta(days=1))
+    rows = await spool(Spool.ids_between, *begin)
+    return sorted(set(names) - rows)
+
+
 async def _look_at(
-    day: tuple[datetime, Path],
+    day: _Day,
+    unknown: Sequence[str],
     private: dict[str, frozenset[str] | None],
     sections: Sequence[HotFolder],
     spool: SpoolThread,
     clock: Callable[[], datetime],
 ) -> int:
     """Look at each folder of a day that has no row; return how many nobody can explain."""
-    begin, path = day
-    names = await asyncio.to_thread(os.listdir, path)
-    rows = await spool(Spool.ids_between, _first_id(begin), _first_id(begin + timedelta(days=1)))
+    path = day.path
     unexplained = 0
-    for name in sorted(set(names) - rows):
+    for name in unknown:
         folder = path / name
         if not is_id(name):
             unexplained += 1

@@ -91,9 +91,12 @@ class Deliveries(Writer):
     ) -> Document:
         """Commit that a target proved every part; file the document if it was the last.
 
-        *followers* are the targets that wait for this one.
+        *followers* are the targets that wait for this one. Raise ValueError, and commit
+        nothing, unless *receipts* has one for each part, in order, with its size and digest:
+        on what stands here the original goes (I2).
         """
         proofs = rows.receipts_json(receipts)
+        proven = [(one.target, one.key, one.size, one.digest) for one in receipts]
         with self._step(now) as step:
             moves.move_delivery(
                 step,
@@ -104,6 +107,14 @@ class Deliveries(Writer):
                 code="",
                 reason="",
             )
+            # As the row has them, whatever the caller believes.
+            parts = self.delivery(delivery.document, delivery.target).parts
+            wanted = [
+                (delivery.target, f"{delivery.document}/{part.file}", part.size, part.digest)
+                for part in parts
+            ]
+            if not wanted or proven != wanted:
+                raise ValueError(f"no proof of {delivery.document} at {delivery.target}")
             moves.file_if_proven(step, self, delivery.document)
             moves.let_follow(step, delivery.document, followers)
         return self.document(delivery.document)

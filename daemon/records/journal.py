@@ -96,7 +96,7 @@ class Journal:
             days: dict[str, tuple[list[str], list[str]]] = {}
             for seq, at, event, line, salt, content in rows:
                 if event == DAY_END:
-                    self._newest = _next(self._newest)
+                    self._newest = next_day(self._newest)
                 # A clock that went back over midnight must not reopen yesterday's file.
                 self._newest = max(self._newest, at[:10])
                 lines, personal = days.setdefault(self._newest, ([], []))
@@ -143,8 +143,13 @@ class Journal:
             with path.open("rb+") as file:
                 file.seek(whole)
                 for raw in file:
-                    if raw.endswith(b"\n") and b"\0" not in raw:
-                        self._known(path, raw[:-1])
+                    if not raw.endswith(b"\n") or b"\0" in raw:
+                        continue
+                    behind, line = self._known(path, raw[:-1])
+                    if not path.name.endswith(PERSONAL) and line.encode() != raw[:-1]:
+                        raise CorruptionError(
+                            "ledger-damaged", f"{path.name} has another line {behind}"
+                        )
                 file.truncate(whole)
                 os.fsync(file.fileno())
         return day, seq, personal
@@ -165,7 +170,7 @@ class Journal:
         return seq, row[0]
 
 
-def _next(day: str) -> str:
+def next_day(day: str) -> str:
     """Return the name of the next day's file, which sorts behind that of *day*."""
     try:
         return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

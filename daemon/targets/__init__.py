@@ -170,7 +170,8 @@ async def send(
 
 def check(target: Target, part: Sending, receipt: Receipt) -> None:
     """Raise TargetDisagrees if *receipt* is not for *part*: then the adapter was deceived."""
-    if (receipt.key, receipt.digest, receipt.size) != (part.key, part.digest, part.size):
+    said = receipt.target, receipt.key, receipt.digest, receipt.size
+    if said != (target.name, part.key, part.digest, part.size):
         raise TargetDisagrees(f"{target.name} gave a receipt for other bytes under {part.key}")
 
 

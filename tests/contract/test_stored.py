@@ -20,6 +20,7 @@ from daemon.recheck import DAMAGED, Recheck
 from daemon.spool import Spool
 from tests.contract.test_stamping import issued, stamping  # noqa: F401 (a fixture)
 from tests.sealing import Sealing, now, sealing
+from tests.values import receipts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -285,7 +286,8 @@ def test_what_was_forgotten_is_bad_no_longer_and_not_good_either(
         deliveries = await here.spool(Spool.deliveries, document.id)
         for delivery in deliveries:
             begun = await here.spool(Spool.begin_delivery, delivery, now())
-            await here.spool(Spool.acknowledge, begun, [], now())
+            said = await here.spool(receipts, document.id, delivery.target)
+            await here.spool(Spool.acknowledge, begun, said, now())
         flip(here.sealer.folder(document) / "sealed.pdf", 100)
         nights = Nights(here)
         assert await nights.night() == 1

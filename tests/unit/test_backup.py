@@ -122,6 +122,7 @@ def test_a_document_that_was_sealed_meanwhile_is_copied_again(
     folder = folder_of(spool.documents, document.id)
     folder.mkdir(parents=True)
     data = b"stamped since"
+    (folder / "original.pdf").write_bytes(b"original 0")
     (folder / "sealed.pdf").write_bytes(data)
     stamped = Part(role="sealed", file="sealed.pdf", digest=Digest.of(data), size=len(data))
     copies = []
@@ -154,6 +155,40 @@ def test_a_file_that_cannot_be_read_is_named_and_stops_no_other(
 
     assert made.doubtful == (str(original.relative_to(state)),)
     assert f"{folder_of(Path('documents'), good.id)}/original.pdf" in files(made.folder)
+
+
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_i2_an_original_that_is_not_its_rows_is_named(
+    spool: Spool, state: Path, place: Path, how: str
+) -> None:
+    """It lies nowhere else yet: a backup that looks good would be believed for years."""
+    bad = with_files(spool, 1)
+    with_files(spool, 2)
+    original = folder_of(spool.documents, bad.id) / "original.pdf"
+    if how == "changed":
+        original.write_bytes(b"0riginal 1")
+    else:
+        original.unlink()
+    rounds = []
+
+    def count(what: str, done: int, total: int = 0) -> None:
+        del done, total
+        rounds.extend([what] * (what == "lines"))
+
+    made = backup(state, place, count, LATER)
+
+    assert made.doubtful == (bad.id,)
+    assert len(rounds) == 2  # that nobody works on it is seen at once
+
+
+def test_what_was_forgotten_is_missed_by_nobody(spool: Spool, state: Path, place: Path) -> None:
+    """A discarded scan, after its time: its folder holds what stays."""
+    document = with_files(spool, 1)
+    spool.refuse(document, "pdf-damaged", "", NOW)
+    spool.discard(document.id, "uid 0", "scanned again", NOW)
+    (folder_of(spool.documents, document.id) / "original.pdf").unlink()
+
+    assert backup(state, place, silent, LATER).doubtful == ()
 
 
 def test_two_at_once_would_remove_each_others(spool: Spool, state: Path, place: Path) -> None:

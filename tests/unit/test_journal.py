@@ -191,7 +191,8 @@ def test_zeros_in_the_last_append_are_cut_off_and_written_again(
     assert compare(state) == spool.head()
 
 
-def test_behind_zeros_nothing_is_cut_off_that_the_database_has_not(state: Path) -> None:
+@pytest.mark.parametrize("how", ["ahead", "another"])
+def test_behind_zeros_nothing_is_cut_off_that_the_database_has_not(state: Path, how: str) -> None:
     """No power cut does that: it is a person's to explain, and nothing is touched."""
     spool = opened(state)
     for number in range(3):
@@ -200,11 +201,12 @@ def test_behind_zeros_nothing_is_cut_off_that_the_database_has_not(state: Path) 
     spool.close()
     path = state / "ledger" / f"{TODAY}.jsonl"
     first, second, third = path.read_bytes().splitlines(keepends=True)[-3:]
-    ahead = third.replace(b'"seq":', b'"seq":9')
-    path.write_bytes(first + bytes(len(second)) + b"\n" + ahead)
+    changed = (b'"seq":', b'"seq":9') if how == "ahead" else (b'"at":"2', b'"at":"1')
+    path.write_bytes(first + bytes(len(second)) + b"\n" + third.replace(*changed))
     before = path.read_bytes()
 
-    with pytest.raises(CorruptionError, match="the database has not"):
+    said = {"ahead": "the database has not", "another": "has another line"}[how]
+    with pytest.raises(CorruptionError, match=said):
         opened(state)
 
     assert path.read_bytes() == before

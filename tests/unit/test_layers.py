@@ -45,7 +45,7 @@ ROWS = (
     "records.counters records.moves records.journal records.writer",
     "records.clocks",
     (
-        "records.copies records.documents records.deliveries records.logbook"
+        "records.copies records.days records.documents records.deliveries records.logbook"
         " records.forgetting records.descriptions records.operators records.rechecks records.segments records.stamps records.twins"
     ),
     "records.replay records.thread",

@@ -29,7 +29,7 @@ from daemon.document import (
 from daemon.errors import CorruptionError, PersonNeeded
 from daemon.rebuild import rebuild
 from daemon.records import moves, replay
-from daemon.records.journal import compare, files, verify_files
+from daemon.records.journal import PERSONAL, compare, files, verify_files
 from daemon.spool import Spool
 from tests.agreement import check
 from tests.rebuilt import again, throw_away
@@ -292,6 +292,39 @@ def test_personal_details_of_lines_that_are_lost_keep_nobody_out(
         made.export_ledger()
         assert compare(state) == made.head()
         assert events(made)[-1] == "rebuild"
+    throw_away(state)
+    rebuild(state, [], lambda _: None)
+
+
+@pytest.mark.parametrize("at", ["behind a line", "in a line", "new day", "personal", "details"])
+def test_zeros_at_the_end_of_the_newest_files_keep_nobody_out(
+    spool: Spool, state: Path, at: str
+) -> None:
+    """A power cut left the length of the last append and not its bytes, and took the database."""
+    refused(spool, 1)
+    spool.note("key-destroyed", {}, {"person": "uid 0"}, NOW)
+    spool.export_ledger()
+    (path,) = files(state / "ledger")
+    (details,) = files(state / "ledger", PERSONAL)
+    spool.close()
+    throw_away(state)
+    if at in {"behind a line", "in a line"}:
+        path.write_bytes(path.read_bytes() + b'{"at":"torn' * (at == "in a line") + bytes(5000))
+    elif at == "details":
+        details.write_bytes(details.read_bytes() + bytes(5000))
+    else:
+        name = "2026-11-30" + (PERSONAL if at == "personal" else ".jsonl")
+        (state / "ledger" / name).write_bytes(bytes(5000))
+
+    rebuild(state, [], lambda _: None)
+
+    with closing(Spool(state)) as made:
+        made.note("start", {}, {"person": "uid 0"}, LATER)
+        made.export_ledger()
+        assert compare(state) == made.head()
+        assert events(made)[-2:] == ["rebuild", "start"]
+        check(made)
+    assert not [path for path in (state / "ledger").iterdir() if b"\0" in path.read_bytes()]
     throw_away(state)
     rebuild(state, [], lambda _: None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -438,3 +439,160 @@ def test_a_damaged_file_of_a_backup_is_named_and_the_rest_comes_back(tmp_path: P
     ledger_day.write_bytes(ledger_day.read_bytes()[:-2] + b"\n")
     with pytest.raises(CorruptionError):
         again(tmp_path, source=source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ledger/../../outside",
+        "ledger//{root}/outside",
+        "documents/2026/11/22/../../../../../outside",
+        "documents/outside",
+        "documents/2026/11/22/019ab37f-0000-7000-8000-000000000001/a\x1b[2J",
+        "/{root}/outside",
+    ],
+)
+def test_no_name_in_a_backup_leads_out_of_it(tmp_path: Path, name: str) -> None:
+    """Whoever can write to the backup's disk could else write here, wherever the service may."""
+    two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    evil = tmp_path / "backups" / "outside"
+    evil.write_bytes(b"evil")
+    list_ = source / "SHA256SUMS"
+    line = f"{Digest.of(b'evil')}  {name.format(root=tmp_path)}\n"
+    heading, rest = list_.read_text().split("\n", 1)
+    list_.write_text(f"{heading}\n{line}{rest}")
+    for place in ("", "documents", "ledger", "backups"):
+        (source / place).mkdir(exist_ok=True)
+        (source / place / "outside").write_bytes(b"evil")
+    before = {path for path in tmp_path.rglob("*") if "outside" in path.name}
+
+    found = again(tmp_path, source=source)
+
+    assert found.damaged == ["SHA256SUMS:2"]
+    assert {path for path in tmp_path.rglob("*") if "outside" in path.name} == before
+
+
+@pytest.mark.parametrize("cut", [1, 20, 80])
+def test_a_list_that_was_cut_off_is_no_backup(tmp_path: Path, cut: int) -> None:
+    """What stood behind would be missing here, and nobody would know that it lies there."""
+    two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    list_ = source / "SHA256SUMS"
+    list_.write_bytes(list_.read_bytes()[:-cut])
+
+    with pytest.raises(PersonNeeded) as caught:
+        again(tmp_path, source=source)
+
+    assert caught.value.code == "restore-nothing"
+    assert not any((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("how", ["link", "fifo", "folder", "in a file"])
+def test_what_cannot_be_read_in_a_backup_is_named_and_stops_no_other(
+    tmp_path: Path, how: str
+) -> None:
+    """I8: the disk that has to bring everything back is old, or somebody has been at it."""
+    made: list[Document] = []
+
+    def work(spool: Spool) -> None:
+        made.extend(scan(spool, number) for number in (1, 2))
+
+    two_days(tmp_path, work)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    bad = folder_of(Path("documents"), made[0].id) / "original.pdf"
+    spoil(source / bad, how)
+    spoil(tmp_path / "archive" / made[0].id / "original.pdf", how)
+
+    found = again(tmp_path, source=source)
+
+    assert found.damaged == [str(bad)]
+    assert [*found.lost, *found.sealed_after] == [made[0].id]
+    here = tmp_path / "new/documents"
+    assert not (folder_of(here, made[0].id) / "original.pdf").exists()
+    assert (folder_of(here, made[1].id) / "original.pdf").read_bytes() == b"original 2"
+
+
+def spoil(path: Path, how: str) -> None:
+    """Put something else in the place of a file."""
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    match how:
+        case "link":
+            (path.parent / "other").write_bytes(b"original 1")
+            path.symlink_to("other")
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "in a file":
+            path.parent.rmdir() if not any(path.parent.iterdir()) else shutil.rmtree(path.parent)
+            path.parent.write_bytes(b"")
+
+
+def test_a_day_whose_seal_never_came_gives_up_its_name(tmp_path: Path) -> None:
+    """Its lines lie in the archive for ever: under that name the box could never seal others."""
+    box = two_days(tmp_path, nothing)
+    source = backed_up(tmp_path, "backups", FIRST + 3 * DAY)
+    lines = journal.files(source / "ledger")[-1]
+    day = lines.name.removesuffix(journal.LINES)
+    half = tmp_path / "archive" / ledger.segment_id(box, day)
+    half.mkdir()
+    (half / "segment.jsonl").write_bytes(lines.read_bytes() + b'{"a line":"of later"}\n')
+
+    made = again(tmp_path, source=source)
+
+    assert not list((tmp_path / "new/ledger").glob(f"{day}*"))
+    assert (
+        (tmp_path / "new/ledger" / f"{journal.next_day(day)}.jsonl")
+        .read_bytes()
+        .startswith(lines.read_bytes())
+    )
+    head = journal.compare(tmp_path / "new")
+    assert head.seq > made.head.seq
+    with closing(Spool(tmp_path / "new")) as spool:
+        assert spool.holds(made.head)
+        found = spool.next_segment()
+    assert found is None or found[0].name > f"{day}.jsonl"
+
+
+def test_a_day_whose_seal_never_came_is_left_out_if_no_line_is_missing(tmp_path: Path) -> None:
+    """The box was made again once, and went on under the next name; now it is lost again."""
+    box = two_days(tmp_path, nothing)
+    expected = again(tmp_path).head
+    shutil.rmtree(tmp_path / "new")
+    newest = days_of(tmp_path)[-1].parent
+    day = newest.name[-len("2026-11-22") :]
+    newest.rename(newest.with_name(ledger.segment_id(box, journal.next_day(day))))
+    newest.mkdir()
+    (newest / "segment.jsonl").write_bytes(b'{"half":"a day"}\n')
+
+    assert again(tmp_path).head == expected
+
+
+def test_the_same_day_twice_is_not_proven(tmp_path: Path) -> None:
+    """Somebody has copied a folder in the archive."""
+    two_days(tmp_path, nothing)
+    newest = days_of(tmp_path)[-1].parent
+    shutil.copytree(newest, newest.with_name(f"{newest.name[:-2]}30"))
+
+    with pytest.raises(PersonNeeded) as caught:
+        again(tmp_path)
+
+    assert caught.value.code == "restore-not-proven"
+    assert not any((tmp_path / "new").iterdir())
+
+
+def test_days_under_each_others_names_make_no_box(tmp_path: Path) -> None:
+    """Each seal is good, and the lines are all there."""
+    two_days(tmp_path, nothing)
+    first, second = (lines.parent for lines in days_of(tmp_path))
+    first.rename(tmp_path / "between")
+    second.rename(first)
+    (tmp_path / "between").rename(second)
+
+    with pytest.raises(CorruptionError) as caught:
+        again(tmp_path)
+
+    assert caught.value.code == "ledger-damaged"
+    assert not any((tmp_path / "new").iterdir())

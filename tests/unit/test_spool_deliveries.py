@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.document import DeliveryState, Event, State
+from daemon.document import DeliveryState, Digest, Event, State, new_id
 from daemon.errors import StaleWrite
 from daemon.lifecycle import IllegalStep
 from daemon.records import moves
@@ -83,6 +83,32 @@ def test_the_last_proof_files_the_document(spool: Spool) -> None:
         f"{document.id}/manifest.json",
     ]
     assert spool.open_targets() == set()
+    check(spool)
+
+
+@pytest.mark.parametrize("how", ["none", "one less", "twice", "digest", "size", "key", "target"])
+def test_i2_nothing_is_delivered_without_a_receipt_for_every_part(spool: Spool, how: str) -> None:
+    """On its word the original goes: whoever says it, the spool looks itself."""
+    document = frozen(spool, claimed(spool))
+    begun = spool.begin_delivery(spool.delivery(document.id, "dms"), NOW)
+    good = receipts(spool, document.id, "dms")
+    said = {
+        "none": [],
+        "one less": good[1:],
+        "twice": [*good, good[0]],
+        "digest": [replace(good[0], digest=Digest.of(b"another")), *good[1:]],
+        "size": [replace(good[0], size=good[0].size + 1), *good[1:]],
+        "key": [replace(good[0], key=f"{new_id(NOW)}/sealed.pdf"), *good[1:]],
+        "target": [replace(good[0], target="archive"), *good[1:]],
+    }
+    before, head = spool.counts(), spool.head()
+
+    with pytest.raises(ValueError, match="no proof"):
+        spool.acknowledge(begun, said[how], LATER)
+
+    assert (spool.counts(), spool.head()) == (before, head)
+    assert spool.delivery(document.id, "dms") == begun
+    spool.acknowledge(begun, good, LATER)
     check(spool)
 
 
