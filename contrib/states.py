@@ -115,7 +115,7 @@ DELIVERY_STEPS: Final[Mapping[tuple[DeliveryState, DeliveryEvent], tuple[str, st
         "Committed before the first byte leaves. From here on it may have arrived.",
     ),
     (DeliveryState.PENDING, DeliveryEvent.WAIVE): (
-        PERSON_LATER,
+        PERSON,
         "Somebody does without it. That proves nothing.",
     ),
     (DeliveryState.SENDING, DeliveryEvent.ACKNOWLEDGE): (
@@ -127,7 +127,7 @@ DELIVERY_STEPS: Final[Mapping[tuple[DeliveryState, DeliveryEvent], tuple[str, st
         "The target will never take it as it is, or sending it ended the service twice.",
     ),
     (DeliveryState.SENDING, DeliveryEvent.WAIVE): (
-        PERSON_LATER,
+        PERSON,
         "Somebody does without it. It may have arrived all the same.",
     ),
     (DeliveryState.REFUSED, DeliveryEvent.RELEASE): (
@@ -135,7 +135,7 @@ DELIVERY_STEPS: Final[Mapping[tuple[DeliveryState, DeliveryEvent], tuple[str, st
         "It is tried again; the target is asked first what it holds.",
     ),
     (DeliveryState.REFUSED, DeliveryEvent.WAIVE): (
-        PERSON_LATER,
+        PERSON,
         "Somebody does without it. That proves nothing.",
     ),
     (DeliveryState.WAIVED, DeliveryEvent.RELEASE): (
@@ -151,7 +151,7 @@ DELIVERY_STEPS: Final[Mapping[tuple[DeliveryState, DeliveryEvent], tuple[str, st
         "It is sent again; the target is asked first what it holds.",
     ),
     (DeliveryState.GONE, DeliveryEvent.ACCEPT): (
-        PERSON_LATER,
+        PERSON,
         "Somebody lives with the loss. That proves nothing.",
     ),
 }
