@@ -115,6 +115,7 @@ ROWS = (
     "targets.bucket",
     "targets.locking targets.multipart",
     "targets.s3",
+    "targets.webdav",
     "targets.kinds",
     "doubt",
     "receipts",
