@@ -343,15 +343,17 @@ def test_a_server_that_falls_silent_is_given_up(
         error = failed(target, sending(key, sealed))
 
         assert (error.code, error.in_doubt) == ("target-unreachable", method != "PUT")
+        found = asyncio.run(target.find(sending(key, sealed)))
+        assert (found is not None) == (method == "GET")
         put(target, key, sealed)
     assert of(server, key) == {"sealed.pdf"}
 
 
 def test_a_slow_server_that_goes_on_is_waited_for(server: DavServer, key: str, tmp_path: Path) -> None:
-    """A line of a hundred bytes a second stalls nobody: bytes keep coming."""
+    """A line of a thousand bytes a second stalls nobody: bytes keep coming."""
     note = tmp_path / "note.xml"
-    note.write_bytes(b"<note/>" * 10)
-    slow = always(GET=Trick(bytes_per_second=100))
+    note.write_bytes(b"<note/>" * 400)
+    slow = always(GET=Trick(bytes_per_second=1000))
     with Unruly(server.url, slow) as proxy:
         target = target_at(proxy.url, connect_seconds=0.5, stall_seconds=1.0)
         begun = time.monotonic()
@@ -513,7 +515,8 @@ def test_each_status_has_its_rule(
         assert (error.code, type(error)) == (code, kind)
         if doubt is not None:
             assert error.in_doubt is doubt
-        assert of(server, key) - {"sealed.pdf"} == set()
+        if (method, status) != ("MOVE", 201):  # it may come to be moved: only a find sweeps
+            assert of(server, key) - {"sealed.pdf"} == set()
         assert (asyncio.run(target.find(part)) is not None) == (method == "GET")
         put(target, key, sealed)
     assert of(server, key) == {"sealed.pdf"}
