@@ -60,6 +60,7 @@ class FolderSection(TargetSection):
     """A folder: a mounted share of the DMS, or of the archive."""
 
     path: str
+    immutable: bool = False
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""

@@ -30,7 +30,9 @@ def built(
 
 def _one(section: TargetSection, credentials: str | None, clock: Callable[[], datetime]) -> Target:
     if isinstance(section, FolderSection):
-        return FolderTarget(section.name, section.role, Path(section.path), clock)
+        return FolderTarget(
+            section.name, section.role, Path(section.path), clock, immutable=section.immutable
+        )
     if isinstance(section, S3Section):
         return S3Target(section, credentials, clock)
     if isinstance(section, WebdavSection):

@@ -265,9 +265,7 @@ class WebdavTarget:
             for place in places:
                 await self._discard(place)
 
-    async def _status(
-        self, method: str, place: str, expect: frozenset[int], **more: Any
-    ) -> int:
+    async def _status(self, method: str, place: str, expect: frozenset[int], **more: Any) -> int:
         """Ask about a collection: what is refused there is no document's fault."""
         try:
             status = await self._ask(method, place, expect | UNABLE | LOCKED, **more)

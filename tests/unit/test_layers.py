@@ -110,6 +110,7 @@ ROWS = (
     "agreement recheck soundness",
     # the stage that delivers
     "targets targets.pace",
+    "targets.files",
     "targets.element targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
     "targets.bucket",
