@@ -58,7 +58,8 @@ for package in "$@"; do
     if ! is_installed "$package"; then
         missing="$missing $package"
         case $package in
-            mosquitto | vsftpd | apache2) services="$services $package.service" ;;
+            mosquitto | vsftpd) services="$services $package.service" ;;
+            apache2) services="$services apache2.service apache-htcacheclean.service" ;;
             samba) services="$services smbd.service nmbd.service" ;;
         esac
     fi

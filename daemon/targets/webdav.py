@@ -53,6 +53,9 @@ NOT_MOVED: Final = frozenset({404, 409, 412})
 ELSEWHERE: Final = frozenset({400, 502})
 """RFC 4918, 9.9.4: it does not take the Destination for one of its own."""
 LOCKED: Final = frozenset({423})
+MANY: Final = 207
+LOCKED_TOO: Final = re.compile(rb"HTTP/1\.[01] 423 ")
+"""What mod_dav says of a lock on the collection above."""
 ALONE: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>'
     b'<D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/></D:prop></D:propfind>'
@@ -184,22 +187,22 @@ class WebdavTarget:
     async def _must_be_there(self) -> None:
         """Raise unless our collection is there: below one that is away, nothing can be looked for."""
         status = await self._status(
-            "PROPFIND", "/", frozenset({207}) | ABSENT, headers={"Depth": "0"}, data=ALONE
+            "PROPFIND", "/", frozenset({MANY}) | ABSENT, headers={"Depth": "0"}, data=ALONE
         )
-        if status != 207:
+        if status != MANY:
             raise self._judged("PROPFIND", 404)
 
     async def _sweep(self, document_id: str, file: str) -> None:
         """Remove what is left of uploads of *file* whose MOVE we do not know of."""
-        expect = frozenset({207}) | ABSENT | UNABLE | LOCKED
+        expect = frozenset({MANY}) | ABSENT | UNABLE | LOCKED
         async with self._http.asked(
             "PROPFIND", f"/{document_id}/", headers={"Depth": "1"}, data=ALONE, expect=expect
         ) as answer:
             status = answer.status
-            listed = await answer.data() if status == 207 else b""
+            listed = await answer.data() if status == MANY else b""
         if status in ABSENT:
             await self._must_be_there()
-        elif status != 207:
+        elif status != MANY:
             raise self._judged("PROPFIND", status)
         # Nothing is parsed: a name of this form in our own collection is ours, wherever it stands.
         left = re.escape(quote(f".{file}.").encode()) + rb"[0-9a-f]{16}\.upload"
@@ -215,11 +218,13 @@ class WebdavTarget:
             try:
                 for place, data in ((there, b"1"), (other, b"2")):
                     await self._upload(place, data=data)
+                self._whole_url = True
                 status = await self._move(other, there)
                 if status in ELSEWHERE:
                     # A proxy that ends TLS: the server behind it knows itself by another name.
                     self._whole_url = False
-                    status = await self._move(other, there)
+                    if await self._move(other, there) == 412:
+                        status = 412
                 if status != 412 and status not in MOVED:
                     raise self._judged("MOVE", status)
             except (TransientError, PermanentError) as exc:
@@ -285,9 +290,20 @@ class WebdavTarget:
         **more: Any,
     ) -> int:
         async with self._http.asked(
-            method, place, headers=headers, expect=expect, **more
+            method, place, headers=headers, expect=expect | {MANY}, **more
         ) as answer:
-            return answer.status
+            status = answer.status
+            if status in expect:
+                return status
+            said = await answer.data()
+        # RFC 4918, 13: it failed, because of something else than was asked for.
+        if LOCKED_TOO.search(said):
+            raise self._judged(method, 423)
+        raise TransientError(
+            "target-fails",
+            f"{self.name} said {status} to {method}",
+            in_doubt=bool(more.get("storing")),
+        )
 
     def _judged(self, method: str, status: int) -> TransientError:
         """Return what a status means that says nothing about the document."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import subprocess
 import threading
 import time
@@ -467,6 +468,8 @@ def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
         ("MKCOL", 200, "target-fails", TransientError, False),
         ("MKCOL", 423, "target-locked", TransientError, False),
         ("MKCOL", 501, "target-not-webdav", TransientError, False),
+        ("PUT", 207, "target-fails", TransientError, False),
+        ("MOVE", 207, "target-fails", TransientError, True),
         ("PUT", 400, "target-refuses", PermanentError, None),
         ("PUT", 401, "target-login-refused", TransientError, False),
         ("PUT", 404, "target-folder-missing", TransientError, False),
@@ -589,6 +592,56 @@ def test_a_server_behind_a_proxy_that_ends_tls_is_told_the_path_alone(
         put(target_at(proxy.url), key, sealed)
 
         assert (server.root / key).read_bytes() == sealed.read_bytes()
+
+
+def test_apache_behind_such_a_proxy_is_named_and_used_once_the_proxy_was_corrected(
+    apache: Apache, key: str, sealed: Path
+) -> None:
+    """It takes no path alone; no document is refused, and no restart is needed."""
+    corrected = False
+
+    def ends_tls(asked: Asked) -> Trick:
+        foreign = asked.method == "MOVE" and not corrected
+        if foreign and asked.headers["Destination"].startswith("http"):
+            return Trick(times=0, status=502)
+        return PASS
+
+    async def work(url: str) -> None:
+        nonlocal corrected
+        target = WebdavTarget(section(url), None, lambda: datetime.now(UTC))
+        with pytest.raises(TransientError, match="said 502 to MOVE") as caught:
+            await target.put(sending(key, sealed))
+        assert caught.value.code == "target-not-webdav"
+        corrected = True
+        await target.put(sending(key, sealed))
+        await target.close()
+
+    with apache as server, Unruly(server.url, ends_tls) as proxy:
+        asyncio.run(work(proxy.url))
+        assert of(server, key) == {"sealed.pdf"}
+
+
+LOCK = b"""<?xml version="1.0"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope>
+<D:locktype><D:write/></D:locktype><D:owner>clerk</D:owner></D:lockinfo>"""
+
+
+def test_a_lock_of_somebody_is_waited_for(server: DavServer, key: str, sealed: Path) -> None:
+    """A clerk's program holds the document's folder; when it lets go, the document goes there."""
+    folder = f"/{split(key)[0]}"
+    put(target_at(server.url), f"{folder[1:]}/note.xml", sealed)
+    clerk = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    clerk.request("LOCK", folder, LOCK, {"Depth": "infinity", "Timeout": "Second-60"})
+    answer = clerk.getresponse()
+    answer.read()
+    assert answer.status == 200
+    error = failed(target_at(server.url), sending(key, sealed))
+
+    assert (error.code, error.in_doubt) == ("target-locked", False)
+    clerk.request("UNLOCK", folder, headers={"Lock-Token": answer.headers["Lock-Token"]})
+    assert clerk.getresponse().read() is not None
+    clerk.close()
+    put(target_at(server.url), key, sealed)
+    assert of(server, key) == {"sealed.pdf", "note.xml"}
 
 
 def test_a_page_in_place_of_our_file_is_no_disagreement(
