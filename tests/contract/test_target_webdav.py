@@ -558,6 +558,30 @@ def test_a_collection_that_is_away_is_not_taken_for_one_without_our_document(
     assert not (server.root / "away").exists()
 
 
+def test_a_disk_that_goes_away_over_there_is_noticed_by_whoever_asks(
+    own_server: DavServer, key: str, sealed: Path
+) -> None:
+    """It was there when we began: a 404 is not believed for that."""
+    other = sending(f"{split(key)[0]}/note.xml", sealed)
+    away = own_server.folder / "away"
+
+    async def work() -> None:
+        target = WebdavTarget(section(own_server.url + "/scans"), None, lambda: datetime.now(UTC))
+        await target.put(sending(key, sealed))
+        assert await target.find(other) is None
+        (own_server.root / "scans").rename(away)
+        for part in (sending(key, sealed), other):
+            with pytest.raises(TransientError) as caught:
+                await target.find(part)
+            assert caught.value.code == "target-folder-missing"
+        await target.close()
+
+    scans = own_server.root / "scans"
+    scans.mkdir(0o777)
+    scans.chmod(0o777)
+    asyncio.run(work())
+
+
 def test_what_lies_under_our_name_is_never_overwritten_where_overwrite_is_ignored(
     server: DavServer, key: str, sealed: Path, tmp_path: Path
 ) -> None:
