@@ -521,14 +521,24 @@ def test_without_the_right_to_set_it_nothing_is_stored(root: Path, key: str, sea
     assert everything(root) == set()
 
 
-@pytest.mark.parametrize("point", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("fsync:when=3", 1),  # the flag is on the file that it is tried on
+        ("linkat:when=1", 1),
+        ("unlinkat:when=1", 2),  # it has its name, and no flag yet
+        ("fsync:when=4", 1),
+    ],
+)
 def test_a_crash_around_the_flag_leaves_what_the_next_run_can_finish(
-    locking: FolderTarget, root: Path, key: str, sealed: Path, point: int
+    locking: FolderTarget, root: Path, key: str, sealed: Path, call: str, names: int
 ) -> None:
     """Also while it is tried on a file without a name, which nobody could remove then."""
-    strace = ("-e", "trace=ioctl", "-e", f"inject=ioctl:signal=KILL:when={point}")
+    name, _, when = call.partition(":")
+    strace = ("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:{when}")
     with pytest.raises(subprocess.CalledProcessError):
         traced(strace, "immutable", root, key, sealed)
+    assert len(everything(root) - {split(key)[0]}) == names
 
     asyncio.run(locking.find(sending(key, sealed)))
     put(locking, key, sealed)
