@@ -9,7 +9,7 @@ BIN := .venv/bin
 DEMO_PACKAGES := python3 python3-venv softhsm2 mosquitto
 CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
-	strace mount fuse3 systemd linux-libc-dev samba smbclient vsftpd bindfs gcc libc6-dev \
+	strace mount e2fsprogs util-linux fuse3 systemd linux-libc-dev samba smbclient vsftpd apache2 bindfs gcc libc6-dev \
 	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
 BENCH_PACKAGES := $(TEST_PACKAGES) libpodofo-utils
 TORTURE_PACKAGES := python3 python3-venv fuse3 softhsm2 poppler-utils libnss3-tools

@@ -4,7 +4,7 @@
 #     contrib/setup.sh softhsm2 mosquitto
 #
 # As root or with sudo. With nothing missing it asks for neither, touches nothing
-# and needs no network. A service that a package brings (mosquitto, samba, vsftpd) is
+# and needs no network. A service that a package brings (mosquitto, samba, vsftpd, apache2) is
 # not started and not enabled: demo and tests start their own, on ports of their own.
 # Nothing is upgraded on purpose, nothing is ever removed.
 set -eu
@@ -59,6 +59,7 @@ for package in "$@"; do
         missing="$missing $package"
         case $package in
             mosquitto | vsftpd) services="$services $package.service" ;;
+            apache2) services="$services apache2.service apache-htcacheclean.service" ;;
             samba) services="$services smbd.service nmbd.service" ;;
         esac
     fi

@@ -60,6 +60,7 @@ class FolderSection(TargetSection):
     """A folder: a mounted share of the DMS, or of the archive."""
 
     path: str
+    immutable: bool = False
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
@@ -128,7 +129,16 @@ class S3Section(HttpSection):
             yield "user, password: are needed: the access key's id, and where its secret lies"
 
 
-KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection, "s3": S3Section}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebdavSection(HttpSection):
+    """A collection on a WebDAV server: `url` is its address."""
+
+
+KINDS: Final[dict[str, type[TargetSection]]] = {
+    "folder": FolderSection,
+    "s3": S3Section,
+    "webdav": WebdavSection,
+}
 """The kinds that are built."""
 
 

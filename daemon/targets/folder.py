@@ -8,7 +8,8 @@ documents must not land on the disk below. (Where the mount point itself remains
 should belong to root and to nobody else, so that nothing can be written into it.)
 
 A part is written beside its place, fsynced, read back from the disk and linked to
-its name: link(2) never overwrites, so the name appears once, with all its bytes.
+its name: link(2) never overwrites, so the name appears once, with all its bytes. Where
+there are no hard links a rename that does not replace does the same (files.py).
 The document's folder is durable before anything is put into it, and a name before
 it is vouched for. All is done relative to an open descriptor of the root, so it
 stays on one file system even if the share is unmounted meanwhile.
@@ -21,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import re
 import secrets
 import stat
 import threading
@@ -29,26 +29,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from daemon import durable
-from daemon.document import CHUNK, Digest, Receipt, Role
+from daemon.document import Receipt, Role
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
-from daemon.targets import AT_ONCE, OWN_COPY_DAMAGED, Sending, split
+from daemon.targets import AT_ONCE, OWN_COPY_DAMAGED, Sending, files, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from daemon.document import Digest
+
 T = TypeVar("T")
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""What link(2) answers where the file system has no hard links."""
-OUR_OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""This process has run out of something: no target's fault; it goes up and ends the process."""
 FOLDER_MODE: Final = 0o750
 FILE_MODE: Final = 0o440
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -56,13 +52,15 @@ STORED: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+CANNOT_LOCK: Final = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+)
+"""We may not make files immutable here (CAP_LINUX_IMMUTABLE), or the file system has no such thing."""
+
+
 def utc_now() -> datetime:
     """Return the time of the box."""
     return datetime.now(UTC)
-
-
-class _Stopped(Exception):
-    """Nobody waits for this any more; ends the thread's work, and nobody sees it."""
 
 
 class _Part(NamedTuple):
@@ -78,6 +76,10 @@ class _Part(NamedTuple):
         return f"{self.document_id}/{self.file}"
 
 
+def _asked(part: Sending) -> _Part:
+    return _Part(*split(part.key), part.digest, part.size)
+
+
 class FolderTarget:
     """One root folder, in either role."""
 
@@ -89,19 +91,26 @@ class FolderTarget:
         role: Role | str,
         root: Path,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        immutable: bool = False,
     ) -> None:
-        """Deliver into *root*, which has to be there whenever something is delivered."""
+        """Deliver into *root*, which has to be there whenever something is delivered.
+
+        With *immutable* nothing is stored that cannot be made so (chattr +i).
+        """
         self.name = name
         self.role = Role(role)
         self._root = root
         self._clock = clock
+        self._immutable = immutable
+        self._tried = False
+        """It was tried on a file that files can be made immutable here."""
         # Threads of its own: a dead NFS server keeps them for ever and must keep nobody else's (I8).
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"target-{name}")
 
     async def find(self, part: Sending) -> Receipt | None:
         """See Target.find. Also clears away what a crashed run of ours left of this part."""
-        asked = _Part(*split(part.key), part.digest, part.size)
-        return await self._in_thread(partial(self._find, asked))
+        return await self._in_thread(partial(self._find, _asked(part), ours=True))
 
     async def put(self, part: Sending) -> Receipt:
         """See Target.put."""
@@ -109,8 +118,8 @@ class FolderTarget:
         return receipt
 
     async def prove(self, receipt: Receipt, part: Sending) -> Receipt | None:  # noqa: ARG002
-        """See Target.prove: a name is all that a folder has, so it is looked for again."""
-        return await self.find(part)
+        """See Target.prove: a name is all that a folder has. Changes nothing over there."""
+        return await self._in_thread(partial(self._find, _asked(part), ours=False))
 
     async def close(self) -> None:
         """See Target.close: a thread that hangs in a dead mount is not waited for."""
@@ -131,24 +140,26 @@ class FolderTarget:
 
     # -- on a thread -----------------------------------------------------------------
 
-    def _find(self, part: _Part, stop: threading.Event) -> Receipt | None:
-        with self._translated(), _opened(self._root, FOLDER) as root:
+    def _find(self, part: _Part, stop: threading.Event, *, ours: bool) -> Receipt | None:
+        """Look under the part's name; *ours* also finishes what a crashed run has begun."""
+        with self._translated(), files.opened(self._root, FOLDER) as root:
             try:
                 folder = os.open(part.document_id, FOLDER | os.O_NOFOLLOW, dir_fd=root)
             except FileNotFoundError:
                 return None
             except NotADirectoryError:
                 raise self._disagrees(part, "no folder") from None
-            with _closing(folder):
-                _sweep(folder, part.file)
-                return self._held(folder, part, stop)
+            with files.closing(folder):
+                if ours:
+                    files.sweep(folder, part.file)
+                return self._held(folder, part, stop, ours=ours)
 
     def _put(self, sendings: Sequence[Sending], stop: threading.Event) -> list[Receipt]:
-        parts = [_Part(*split(one.key), one.digest, one.size) for one in sendings]
+        parts = [_asked(one) for one in sendings]
         receipts = []
-        with self._translated(), _opened(self._root, FOLDER) as root:
+        with self._translated(), files.opened(self._root, FOLDER) as root:
             try:
-                with _closing(self._made_folder(root, parts[0])) as folder:
+                with files.closing(self._made_folder(root, parts[0])) as folder:
                     for part, sending in zip(parts, sendings, strict=True):
                         if part is parts[-1] and len(parts) > 1:
                             os.fsync(folder)  # once the last one is there, so are the others
@@ -171,7 +182,7 @@ class FolderTarget:
         try:
             mode = stat.S_IMODE(os.fstat(folder).st_mode)
             if mode & FOLDER_MODE != FOLDER_MODE:  # our umask is 0077
-                os.fchmod(folder, mode | FOLDER_MODE)
+                files.set_mode(folder, mode | FOLDER_MODE)
             if not os.listdir(folder):  # noqa: PTH208 (a descriptor)
                 # New, or made by a run that ended here: nothing is put into it before it is durable.
                 os.fsync(root)
@@ -180,7 +191,9 @@ class FolderTarget:
             raise
         return folder
 
-    def _held(self, folder: int, part: _Part, stop: threading.Event) -> Receipt | None:
+    def _held(
+        self, folder: int, part: _Part, stop: threading.Event, *, ours: bool = True
+    ) -> Receipt | None:
         """Return the receipt for what lies under the part's name, or None if nothing does."""
         try:
             fd = os.open(part.file, STORED, dir_fd=folder)
@@ -190,39 +203,41 @@ class FolderTarget:
             if exc.errno == errno.ELOOP:
                 raise self._disagrees(part, "a symbolic link") from exc
             raise
-        with _closing(fd):
+        with files.closing(fd):
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise self._disagrees(part, "no regular file")
             # It may lie there since a moment before a crash: durable first, then vouched for.
             os.fsync(fd)
             os.fsync(folder)
-            held, size = _read_back(fd, stop)
-        if (held, size) != (part.digest, part.size):
-            raise self._disagrees(part, f"{size} bytes with {held}")
-        return self._receipt(part, held, size)
+            held, size = files.read_back(fd, stop)
+            if (held, size) != (part.digest, part.size):
+                raise self._disagrees(part, f"{size} bytes with {held}")
+            detail = self._locked(fd, change=ours)
+        return self._receipt(part, held, size, detail)
 
     def _store(self, folder: int, part: _Part, source: Path, stop: threading.Event) -> Receipt:
         """Store one part; its name is durable once *folder* is."""
         temporary = f".{part.file}.{secrets.token_hex(8)}.part"
-        with _closing(os.open(temporary, NEW, 0o600, dir_fd=folder)) as fd:
+        with files.closing(os.open(temporary, NEW, 0o600, dir_fd=folder)) as fd:
             try:
-                sent = _copy(source, fd, stop)
+                sent = files.copy(source, fd, stop)
                 if sent != (part.digest, part.size):
                     raise PermanentError(
                         OWN_COPY_DAMAGED,
                         f"{part.key}: {sent[1]} bytes with {sent[0]} lie here,"
                         f" {part.size} with {part.digest} were sealed",
                     )
-                os.fchmod(fd, FILE_MODE)
+                files.set_mode(fd, FILE_MODE)
                 os.fsync(fd)
-                held, size = _read_back(fd, stop)
+                held, size = files.read_back(fd, stop)
                 if (held, size) != sent:
                     raise TransientError(
                         "target-miswrote",
                         f"{self.name}: wrote {part.size} bytes with {part.digest},"
                         f" read back {size} with {held}",
                     )
-                self._link(folder, temporary, part.file)
+                self._try_lock(fd)
+                self._name(folder, temporary, part.file)
             except FileExistsError:
                 # It is there already: that counts if it is the same.
                 if receipt := self._held(folder, part, stop):
@@ -231,19 +246,45 @@ class FolderTarget:
             finally:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
-        return self._receipt(part, held, size)
+            detail = self._locked(fd, change=True)
+        return self._receipt(part, held, size, detail)
 
-    def _link(self, folder: int, temporary: str, file: str) -> None:
+    def _name(self, folder: int, temporary: str, file: str) -> None:
         try:
-            os.link(temporary, file, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        except OSError as exc:
-            if exc.errno in NO_LINKS:
-                raise TransientError(
-                    "target-without-links", f"{self.name} {self._root}: {exc.strerror}"
-                ) from exc
-            raise
+            files.name_once(folder, temporary, file)
+        except files.WithoutLinks as exc:
+            raise TransientError(
+                "target-without-links", f"{self.name} {self._root}: {exc.strerror}"
+            ) from exc
 
-    def _receipt(self, part: _Part, held: Digest, size: int) -> Receipt:
+    def _try_lock(self, fd: int) -> None:
+        """Once in each run, find out on a file without a name whether it can be made immutable."""
+        if self._immutable and not self._tried:
+            self._locked(fd, change=True)
+            files.set_immutable(fd, to=False)
+            self._tried = True
+
+    def _locked(self, fd: int, *, change: bool) -> dict[str, str]:
+        """Have the file immutable if that is wanted, and return what is to be said of it."""
+        if not self._immutable:
+            return {}
+        try:
+            locked = files.is_immutable(fd)
+            if not locked and change:
+                locked = files.set_immutable(fd, to=True)
+                os.fsync(fd)
+        except OSError as exc:
+            if exc.errno not in CANNOT_LOCK:
+                raise
+            raise self._unlocked(exc.strerror or "") from exc
+        if not locked:
+            raise self._unlocked("it is not set")
+        return {"immutable": "yes"}
+
+    def _unlocked(self, why: str) -> TransientError:
+        return TransientError("target-not-immutable", f"{self.name} {self._root}: {why}")
+
+    def _receipt(self, part: _Part, held: Digest, size: int, detail: dict[str, str]) -> Receipt:
         return Receipt(
             target=self.name,
             key=part.key,
@@ -252,6 +293,7 @@ class FolderTarget:
             reference=str(self._root / part.key),
             grade="bytes",
             proved_at=self._clock(),
+            detail=detail,
         )
 
     # -- what goes wrong ---------------------------------------------------------------
@@ -267,91 +309,13 @@ class FolderTarget:
         try:
             yield
         except OSError as exc:
-            if exc.errno in OUR_OWN:
+            if exc.errno in files.OUR_OWN:
                 raise
             what = f"{self.name} {self._root}: {exc.strerror}"
             if exc.errno in FULL:
                 raise TransientError("target-full", what) from exc
             if exc.errno in DENIED:
-                raise TransientError("target-not-writable", what + _rights(self._root)) from exc
+                raise TransientError(
+                    "target-not-writable", what + files.rights(self._root)
+                ) from exc
             raise TargetUnreachable(what) from exc
-
-
-def _copy(source: Path, fd: int, stop: threading.Event) -> tuple[Digest, int]:
-    """Copy our file to *fd*; return what was read of it."""
-    hashed = sha256()
-    size = 0
-    for piece in _own_pieces(source):
-        _go_on(stop)
-        hashed.update(piece)
-        size += len(piece)
-        rest = memoryview(piece)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    return Digest(hashed.hexdigest()), size
-
-
-def _own_pieces(source: Path) -> Iterator[bytes]:
-    """Read our file: what goes wrong here is never the target's fault."""
-    try:
-        with durable.opened(source) as file:
-            yield from durable.chunks(file)
-    except OSError as exc:
-        if exc.errno in OUR_OWN:
-            raise
-        raise PermanentError(
-            OWN_COPY_DAMAGED, f"{source.name} cannot be read: {exc.strerror or 'no regular file'}"
-        ) from exc
-
-
-def _read_back(fd: int, stop: threading.Event) -> tuple[Digest, int]:
-    """Hash what the disk has, not what the page cache remembers; *fd* was fsynced."""
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.lseek(fd, 0, os.SEEK_SET)
-    hashed = sha256()
-    size = 0
-    while piece := os.read(fd, CHUNK):
-        _go_on(stop)
-        hashed.update(piece)
-        size += len(piece)
-    return Digest(hashed.hexdigest()), size
-
-
-def _go_on(stop: threading.Event) -> None:
-    if stop.is_set():
-        raise _Stopped
-
-
-def _sweep(folder: int, file: str) -> None:
-    """Remove what a crashed run left of *file*; where that is not possible it does no harm."""
-    leftover = re.compile(rf"\.{re.escape(file)}\.[0-9a-f]{{16}}\.part")
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            if leftover.fullmatch(name):
-                os.unlink(name, dir_fd=folder)
-
-
-def _rights(root: Path) -> str:
-    """Say who we are and whose the folder is: the two things that person has to compare."""
-    try:
-        facts = root.stat()
-    except OSError:
-        return f" (we are user {os.geteuid()})"
-    return (
-        f" (we are user {os.geteuid()}; it belongs to {facts.st_uid}:{facts.st_gid},"
-        f" mode {stat.S_IMODE(facts.st_mode):04o})"
-    )
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    with _closing(os.open(path, flags)) as fd:
-        yield fd
-
-
-@contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)

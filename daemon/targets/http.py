@@ -249,6 +249,9 @@ class Http:
                     total=section.request_seconds, sock_connect=section.connect_seconds
                 ),
             )
+            # aiohttp sends a PUT or a GET a second time by itself when the first got no answer:
+            # whether something is sent again is decided elsewhere (I3), and never unseen.
+            session._retry_connection = False  # noqa: SLF001
             self._line = _Line(session, trust, time.monotonic())
         return self._line
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from daemon.targets.folder import FolderTarget
 from daemon.targets.s3 import S3Target
-from daemon.targetsections import FolderSection, S3Section
+from daemon.targets.webdav import WebdavTarget
+from daemon.targetsections import FolderSection, S3Section, WebdavSection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,11 @@ def built(
 
 def _one(section: TargetSection, credentials: str | None, clock: Callable[[], datetime]) -> Target:
     if isinstance(section, FolderSection):
-        return FolderTarget(section.name, section.role, Path(section.path), clock)
+        return FolderTarget(
+            section.name, section.role, Path(section.path), clock, immutable=section.immutable
+        )
     if isinstance(section, S3Section):
         return S3Target(section, credentials, clock)
+    if isinstance(section, WebdavSection):
+        return WebdavTarget(section, credentials, clock)
     raise ValueError(f"no kind of target: {section.kind}")

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,31 @@ class TestFolder(TargetContract):
         path = stored(target, key)
         path.chmod(0o600)
         path.write_bytes(data)
+
+
+class TestFolderWithoutLinks(TestFolder):
+    """A disk without hard links and modes: the name is given by a rename that replaces nothing."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Iterator[Path]:
+        backing, root = tmp_path / "backing", tmp_path / "root"
+        for folder in (backing, root):
+            folder.mkdir()
+        disk = subprocess.Popen(
+            [sys.executable, "-m", "tests.contract.likefat", backing, root],
+            cwd=PROJECT,
+            # Its predecessor knows no flags of a rename, and the kernel refuses them.
+            env={**os.environ, "FUSE_LIBRARY_PATH": "libfuse3.so.3"},
+        )
+        try:
+            asyncio.run(until(root.is_mount))
+            yield root
+        finally:
+            subprocess.run(["umount", "-l", root], check=True)
+            disk.wait(20)
+
+    def replace(self, target: Target, key: str, data: bytes) -> None:
+        (stored(target, "../backing") / key).write_bytes(data)
 
 
 def stored(target: Target, key: str) -> Path:
@@ -262,9 +288,9 @@ from daemon.targets import Sending
 from daemon.targets.folder import FolderTarget
 what, root, key, file = sys.argv[1:]
 data = Path(file).read_bytes()
-target = FolderTarget("archive", Role.ARCHIVE, Path(root))
+target = FolderTarget("archive", Role.ARCHIVE, Path(root), immutable=what == "immutable")
 try:
-    if what == "put":
+    if what in ("put", "immutable"):
         receipt = asyncio.run(target.put(Sending(key, Path(file), Digest.of(data), len(data))))
     elif what == "all":
         keys = [f"{key}.{number}" for number in (1, 2, 3)]
@@ -304,10 +330,11 @@ def put_while(injected: str, root: Path, key: str, file: Path, what: str = "put"
     return answer
 
 
-def calls_of(what: str, root: Path, key: str, file: Path) -> list[str]:
+def calls_of(what: str, root: Path, key: str, file: Path, injected: str = "") -> list[str]:
     """Put or find, and return the system calls that matter, in order."""
-    calls = "mkdirat,fchmod,fsync,fadvise64,linkat,unlinkat"
-    _, log = traced(("-e", f"trace={calls}"), what, root, key, file)
+    calls = "mkdirat,fchmod,fsync,fadvise64,linkat,renameat2,unlinkat"
+    inject = ("-e", f"inject={injected}") if injected else ()
+    _, log = traced(("-e", f"trace={calls}", *inject), what, root, key, file)
     return re.findall(r"^\d+ +(\w+)\(.* = 0$", log, re.MULTILINE)
 
 
@@ -321,8 +348,6 @@ def calls_of(what: str, root: Path, key: str, file: Path) -> list[str]:
         ("fsync:error=EDQUOT:when=2", "TransientError target-full"),
         ("write:error=ESTALE:when=1", "TargetUnreachable target-unreachable"),
         ("mkdirat:error=EACCES", "TransientError target-not-writable"),
-        ("linkat:error=EPERM", "TransientError target-without-links"),
-        ("linkat:error=EOPNOTSUPP", "TransientError target-without-links"),
         ("linkat:error=EIO", "TargetUnreachable target-unreachable"),
     ],
 )
@@ -332,6 +357,193 @@ def test_a_disk_that_fails_gets_another_try_and_keeps_nothing(
     """No receipt for what the disk does not have, and no name without all its bytes."""
     assert put_while(injected, root, key, sealed) == answer
     assert everything(root) == set()
+
+
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
+def test_where_links_are_missing_a_rename_that_replaces_nothing_takes_their_place(
+    root: Path, archive: FolderTarget, key: str, sealed: Path, error: str
+) -> None:
+    """So such shares work: the bytes come first, one name, and it never takes another's place."""
+    calls = calls_of("put", root, key, sealed, f"linkat:error={error}")
+
+    assert [one for one in calls if one != "fchmod"] == [
+        *("mkdirat", "fsync", "fsync", "fadvise64"),
+        *("renameat2", "fsync"),
+    ]
+    assert everything(root) == {split(key)[0], key}
+    assert asyncio.run(archive.find(sending(key, sealed))) is not None
+    (root / key).write_bytes(b"another")
+    assert (
+        put_while(f"linkat:error={error}", root, key, sealed) == "TargetDisagrees target-disagrees"
+    )
+    assert (root / key).read_bytes() == b"another"
+    assert everything(root) == {split(key)[0], key}
+
+
+def test_where_neither_can_be_had_nothing_is_stored(tmp_path: Path, key: str, sealed: Path) -> None:
+    """Here bindfs knows no such rename: an overwriting one is never used instead."""
+    backing, root = tmp_path / "backing", tmp_path / "root"
+    for folder in (backing, root):
+        folder.mkdir()
+    subprocess.run(["bindfs", backing, root], check=True)
+    try:
+        answer = put_while("linkat:error=EPERM", root, key, sealed)
+        assert everything(root) == set()
+    finally:
+        subprocess.run(["umount", root], check=True)
+    assert answer == "TransientError target-without-links"
+
+
+def test_our_files_may_lie_on_another_disk_than_the_target(
+    small_disk: Path, key: str, tmp_path: Path
+) -> None:
+    """No link and no rename leads from one mount to another: it is copied."""
+    note = tmp_path / "note.xml"
+    note.write_bytes(b"<note/>")
+    assert small_disk.stat().st_dev != note.stat().st_dev
+    put(FolderTarget("archive", Role.ARCHIVE, small_disk), key, note)
+
+    assert (small_disk / key).read_bytes() == b"<note/>"
+    assert note.stat().st_nlink == (small_disk / key).stat().st_nlink == 1
+
+
+# -- immutable files ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def locking(root: Path) -> Iterator[FolderTarget]:
+    """Return a target whose files nobody may change; afterwards pytest may remove them."""
+    yield FolderTarget("archive", Role.ARCHIVE, root, immutable=True)
+    subprocess.run(["chattr", "-R", "-i", root], check=True)
+
+
+def immutable(path: Path) -> bool:
+    """Return whether it is, as lsattr says."""
+    said = subprocess.run(["lsattr", path], check=True, capture_output=True, text=True)
+    return "i" in said.stdout.split()[0]
+
+
+def test_a_stored_file_is_immutable_and_the_receipt_says_so(
+    locking: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Not even root changes or removes it by mistake; read back, not assumed."""
+    part = sending(key, sealed)
+    receipt = asyncio.run(locking.put(part))
+
+    assert receipt.detail == {"immutable": "yes"}
+    assert immutable(root / key)
+    with pytest.raises(PermissionError):
+        (root / key).unlink()
+    with pytest.raises(PermissionError):
+        (root / key).open("ab")
+    for again in (locking.put(part), locking.find(part), locking.prove(receipt, part)):
+        said = asyncio.run(again)
+        assert said is not None
+        assert replace(said, proved_at=receipt.proved_at) == receipt
+    assert everything(root) == {split(key)[0], key}
+
+
+def test_without_it_the_receipt_says_nothing_of_it(
+    archive: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """What was not asked for is not promised."""
+    assert asyncio.run(archive.put(sending(key, sealed))).detail == {}
+    assert not immutable(root / key)
+
+
+def test_a_file_that_a_crash_left_without_the_flag_gets_it_when_it_is_found(
+    archive: FolderTarget, locking: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """It died between the name and the flag: whoever is in doubt asks, and finishes it."""
+    put(archive, key, sealed)
+    found = asyncio.run(locking.find(sending(key, sealed)))
+
+    assert found is not None
+    assert found.detail == {"immutable": "yes"}
+    assert immutable(root / key)
+
+
+def test_a_flag_that_somebody_took_away_is_no_proof_and_is_not_given_back_unseen(
+    locking: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """The question changes nothing, and its answer is not as good as the receipt."""
+    part = sending(key, sealed)
+    receipt = asyncio.run(locking.put(part))
+    subprocess.run(["chattr", "-i", root / key], check=True)
+
+    with pytest.raises(TransientError) as caught:
+        asyncio.run(locking.prove(receipt, part))
+    assert caught.value.code == "target-not-immutable"
+    assert not immutable(root / key)
+
+
+def test_other_bytes_are_not_made_immutable(
+    locking: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """Somebody has to be able to clear them away."""
+    (root / key).parent.mkdir()
+    (root / key).write_bytes(b"another")
+
+    with pytest.raises(TargetDisagrees):
+        put(locking, key, sealed)
+    assert not immutable(root / key)
+
+
+def test_a_file_system_without_the_flag_gets_nothing(root: Path, key: str, sealed: Path) -> None:
+    """It was wanted and cannot be had (here: ramfs): said before the first document is stored."""
+    target = FolderTarget("archive", Role.ARCHIVE, root, immutable=True)
+    subprocess.run(["mount", "-t", "ramfs", "ramfs", root], check=True)
+    try:
+        with pytest.raises(TransientError) as caught:
+            put(target, key, sealed)
+        assert everything(root) == set()
+        put(FolderTarget("archive", Role.ARCHIVE, root), key, sealed)
+        with pytest.raises(TransientError) as found:
+            asyncio.run(target.find(sending(key, sealed)))
+    finally:
+        subprocess.run(["umount", root], check=True)
+    assert caught.value.code == found.value.code == "target-not-immutable"
+    assert "Inappropriate ioctl" in str(caught.value)
+
+
+def test_without_the_right_to_set_it_nothing_is_stored(root: Path, key: str, sealed: Path) -> None:
+    """A service without CAP_LINUX_IMMUTABLE: it is said, and it is not delivered without."""
+    call = (sys.executable, "-c", CALL, "immutable", root, key, sealed)
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-linux_immutable", *call],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+    )
+
+    assert done.stdout == "TransientError target-not-immutable"
+    assert everything(root) == set()
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("fsync:when=3", 1),  # the flag is on the file that it is tried on
+        ("linkat:when=1", 1),
+        ("unlinkat:when=1", 2),  # it has its name, and no flag yet
+        ("fsync:when=4", 1),
+    ],
+)
+def test_a_crash_around_the_flag_leaves_what_the_next_run_can_finish(
+    locking: FolderTarget, root: Path, key: str, sealed: Path, call: str, names: int
+) -> None:
+    """Also while it is tried on a file without a name, which nobody could remove then."""
+    name, _, when = call.partition(":")
+    strace = ("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:{when}")
+    with pytest.raises(subprocess.CalledProcessError):
+        traced(strace, "immutable", root, key, sealed)
+    assert len(everything(root) - {split(key)[0]}) == names
+
+    asyncio.run(locking.find(sending(key, sealed)))
+    put(locking, key, sealed)
+    assert everything(root) == {split(key)[0], key}
+    assert immutable(root / key)
 
 
 def test_a_name_that_may_not_be_durable_is_not_vouched_for(

@@ -110,11 +110,13 @@ ROWS = (
     "agreement recheck soundness",
     # the stage that delivers
     "targets targets.pace",
+    "targets.files",
     "targets.element targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
     "targets.bucket",
     "targets.locking targets.multipart",
     "targets.s3",
+    "targets.webdav",
     "targets.kinds",
     "doubt",
     "receipts",
