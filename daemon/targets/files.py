@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from daemon.targets.pace import Pace
+
 NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What link(2) answers where the file system has no hard links."""
 NO_SUCH_RENAME: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -107,11 +109,12 @@ def set_mode(fd: int, mode: int) -> None:
             raise
 
 
-def copy(source: Path, fd: int, stop: threading.Event) -> tuple[Digest, int]:
+def copy(source: Path, fd: int, stop: threading.Event, pace: Pace) -> tuple[Digest, int]:
     """Copy our file to *fd*; return what was read of it."""
     hashed = sha256()
     size = 0
     for piece in _own_pieces(source):
+        stop.wait(pace.owed(len(piece)))
         _go_on(stop)
         hashed.update(piece)
         size += len(piece)

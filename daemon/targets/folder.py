@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from daemon.document import Receipt, Role
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
 from daemon.targets import AT_ONCE, OWN_COPY_DAMAGED, Sending, files, split
+from daemon.targets.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,20 +94,24 @@ class FolderTarget:
         clock: Callable[[], datetime] = utc_now,
         *,
         immutable: bool = False,
+        concurrency: int = AT_ONCE,
+        pace: Pace | None = None,
     ) -> None:
         """Deliver into *root*, which has to be there whenever something is delivered.
 
-        With *immutable* nothing is stored that cannot be made so (chattr +i).
+        With *immutable* nothing is stored that cannot be made so (chattr +i). *concurrency*
+        documents are worked on at once; bytes leave for it as fast as *pace* allows.
         """
         self.name = name
         self.role = Role(role)
         self._root = root
         self._clock = clock
         self._immutable = immutable
+        self._pace = pace or Pace(0)
         self._tried = False
         """It was tried on a file that files can be made immutable here."""
         # Threads of its own: a dead NFS server keeps them for ever and must keep nobody else's (I8).
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"target-{name}")
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"target-{name}")
 
     async def find(self, part: Sending) -> Receipt | None:
         """See Target.find. Also clears away what a crashed run of ours left of this part."""
@@ -220,7 +225,7 @@ class FolderTarget:
         temporary = f".{part.file}.{secrets.token_hex(8)}.part"
         with files.closing(os.open(temporary, NEW, 0o600, dir_fd=folder)) as fd:
             try:
-                sent = files.copy(source, fd, stop)
+                sent = files.copy(source, fd, stop, self._pace)
                 if sent != (part.digest, part.size):
                     raise PermanentError(
                         OWN_COPY_DAMAGED,

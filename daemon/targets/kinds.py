@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.targets.folder import FolderTarget
+from daemon.targets.pace import Pace
 from daemon.targets.s3 import S3Target
 from daemon.targets.webdav import WebdavTarget
 from daemon.targetsections import FolderSection, S3Section, WebdavSection
@@ -31,7 +32,10 @@ def built(
 def _one(section: TargetSection, credentials: str | None, clock: Callable[[], datetime]) -> Target:
     if isinstance(section, FolderSection):
         return FolderTarget(
-            section.name, section.role, Path(section.path), clock, immutable=section.immutable
+            *(section.name, section.role, Path(section.path), clock),
+            immutable=section.immutable,
+            concurrency=section.concurrency,
+            pace=Pace(section.kb_per_second * 1000),
         )
     if isinstance(section, S3Section):
         return S3Target(section, credentials, clock)

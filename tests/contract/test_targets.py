@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from daemon.document import Digest, Role
 from daemon.errors import PermanentError, TargetDisagrees, TargetUnreachable, TransientError
 from daemon.targets import OWN_COPY_DAMAGED, Sending, split
 from daemon.targets.folder import FolderTarget
+from daemon.targets.pace import Pace
 from tests.contract.targets import TargetContract, facts, put, sending
 
 if TYPE_CHECKING:
@@ -286,6 +288,7 @@ from daemon.document import Digest, Role
 from daemon.errors import DaemonError
 from daemon.targets import Sending
 from daemon.targets.folder import FolderTarget
+from daemon.targets.pace import Pace
 what, root, key, file = sys.argv[1:]
 data = Path(file).read_bytes()
 target = FolderTarget("archive", Role.ARCHIVE, Path(root), immutable=what == "immutable")
@@ -628,3 +631,15 @@ def test_running_out_of_descriptors_is_not_the_targets_fault(
     with pytest.raises(subprocess.CalledProcessError) as caught:
         put_while("mkdirat:error=EMFILE", root, key, sealed)
     assert "OSError: [Errno 24]" in caught.value.stderr
+
+
+def test_what_is_copied_keeps_to_its_rate(root: Path, key: str, sealed: Path) -> None:
+    """A share over a thin line: bytes leave when they may."""
+    target = FolderTarget("archive", Role.ARCHIVE, root, pace=Pace(1_000_000))
+    begun = time.monotonic()
+
+    put(target, key, sealed)
+    put(target, f"{split(key)[0]}/other.pdf", sealed)
+
+    # Twice a little more than 1 MB; what was saved while nothing was sent is for one second.
+    assert time.monotonic() - begun >= 0.75
