@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+HERE: Final = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?(/|$)")
+"""An address that no network is between."""
 KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
 
 
@@ -132,6 +134,12 @@ class S3Section(HttpSection):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebdavSection(HttpSection):
     """A collection on a WebDAV server: `url` is its address."""
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        if self.password and self.url.startswith("http:") and not HERE.match(self.url):
+            yield "password: needs an https address, else everybody on the way can read it"
 
 
 KINDS: Final[dict[str, type[TargetSection]]] = {

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 MOST_TEXT: Final = 1 << 20
 """An answer that is not a file has no more bytes than this."""
 EXCERPT: Final = 200
+MOST_PAGE: Final = 4000
+TAG: Final = re.compile(rb"<[^<>]*>")
 GOOD: Final = frozenset(range(200, 300))
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 LOGIN: Final = frozenset({401, 403, 407})
@@ -97,13 +100,13 @@ class Answer:
             ) from None
 
     async def excerpt(self) -> str:
-        """Return the beginning of what was said, in printable letters."""
+        """Return the beginning of what was said, in printable letters, of a page without its tags."""
         found = b""
         async for piece in self.pieces():
             found += piece
-            if len(found) > EXCERPT:
+            if len(found) > MOST_PAGE:
                 break
-        return printable(found)
+        return printable(TAG.sub(b" ", found[:MOST_PAGE]))
 
 
 @dataclass(slots=True)

@@ -637,6 +637,31 @@ def test_retry_after_is_read_in_both_forms(text: str, wanted: float | None) -> N
     assert retry_after(text) == wanted
 
 
+def test_of_a_page_that_a_server_says_the_words_are_shown() -> None:
+    """The first 200 letters of a page are its tags alone: nobody can read what went wrong."""
+    page = (
+        '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/TR/html4/strict.dtd">'
+        '<html><head><meta http-equiv="Content-Type" content="text/html; charset=utf-8">'
+        "<title>500 Internal Server Error</title></head>\n<body><h1>No space left</h1></body></html>"
+    )
+
+    async def work() -> None:
+        async with serving() as server:
+
+            async def fail(_: web.Request) -> web.StreamResponse:
+                return web.Response(status=500, text=page, content_type="text/html")
+
+            server.answer = fail
+            http = Http(section(server.url), None)
+            with pytest.raises(TransientError) as caught:
+                await get(http)
+            await http.close()
+            said = "there said 500: 500 Internal Server Error No space left"
+            assert caught.value.args[0] == said
+
+    asyncio.run(work())
+
+
 def test_what_a_server_says_is_shown_on_one_harmless_line() -> None:
     """It reaches journals, pages and terminals."""
     said = "Fehler\r\n\x1b[2Jim\tFeld \u202e\0".encode() + b"\xff" + b"x" * 500
