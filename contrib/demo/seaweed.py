@@ -12,7 +12,7 @@ import secrets
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +29,7 @@ RIGHTS: Final = (
     *("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention"),
 )
 START_SECONDS: Final = 120.0
+PORTS: Final = range(15_000, 32_000)
 PARTS: Final = ("s3", "master", "volume", "filer")
 
 
@@ -129,8 +130,15 @@ def _identity(key: Key, *actions: str) -> dict[str, object]:
 
 
 def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Return ports that nobody has now, and that the kernel gives to nobody.
+
+    Its parts open theirs one after the other, for seconds: one from where the kernel takes ports
+    for connections (ip(7), ip_local_port_range) could be gone by then, to one of themselves.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
