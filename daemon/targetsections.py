@@ -2,6 +2,7 @@
 
     TargetSection ── FolderSection            a mounted share
                  └── HttpSection              whatever is reached by HTTP: address, trust, login
+                      └── EnaioSection        enaio's DMS service
 
 A kind is available once its class stands in KINDS.
 """
@@ -12,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from daemon.document import GRADES, Role
+from daemon.document import FACTS, GRADES, Role
 from daemon.sections import NAME, above, absolute, choice
 from daemon.windows import Window
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+INTERNAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
+"""Internal names of enaio; they become parts of a statement."""
+OURS: Final = frozenset({"system:objectId", "system:objectTypeId", "system:parentId"})
+"""Properties that are no index fields."""
+TOLD: Final = (*FACTS, "retain_until")
+"""What an index field can be filled with."""
 KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
 
 
@@ -105,7 +112,40 @@ class HttpSection(TargetSection):
             yield "pins: need an https address"
 
 
-KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnaioSection(HttpSection):
+    """An object type of enaio, by its DMS service."""
+
+    object_type: str
+    parent: str
+    id_field: str
+    fields: dict[str, str] = field(default_factory=dict)
+    superseded_field: str = ""
+    index_seconds: float = above(0.0, 20.0, most=300.0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        if not self.user or not self.password:
+            yield "user, password: are needed: the gateway knows us by them"
+        if not re.fullmatch(r"[1-9][0-9]{0,18}|system:tray", self.parent):
+            yield f"parent: must be an object's number, or system:tray (got {self.parent!r})"
+        if not INTERNAL.fullmatch(self.object_type):
+            yield f"object_type: must be an internal name (got {self.object_type!r})"
+        told = {"id_field": self.id_field, "superseded_field": self.superseded_field}
+        named = {key: name for key, name in told.items() if name or key == "id_field"}
+        named |= {f"fields.{name}": name for name in self.fields}
+        for key, name in named.items():
+            if not INTERNAL.fullmatch(name.removeprefix("system:")) or name in OURS:
+                yield f"{key}: must be an index field's internal name (got {name!r})"
+        for name, fact in self.fields.items():
+            if fact not in TOLD:
+                yield f"fields.{name}: must be one of {', '.join(TOLD)} (got {fact!r})"
+            if name in told.values():
+                yield f"fields.{name}: has another use already"
+
+
+KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection, "enaio": EnaioSection}
 """The kinds that are built."""
 
 

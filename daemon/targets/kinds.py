@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.targets.enaio import EnaioTarget
 from daemon.targets.folder import FolderTarget
-from daemon.targetsections import FolderSection
+from daemon.targetsections import EnaioSection, FolderSection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
 def built(
     config: Config,
-    credentials: str | None,  # noqa: ARG001 (for those that log in)
+    credentials: str | None,
     clock: Callable[[], datetime],
 ) -> dict[str, Target]:
     """Return the targets of *config* by name; nobody is asked anything yet."""
-    return {section.name: _one(section, clock) for section in config.targets}
+    return {section.name: _one(section, credentials, clock) for section in config.targets}
 
 
-def _one(section: TargetSection, clock: Callable[[], datetime]) -> Target:
+def _one(section: TargetSection, credentials: str | None, clock: Callable[[], datetime]) -> Target:
     if isinstance(section, FolderSection):
         return FolderTarget(section.name, section.role, Path(section.path), clock)
+    if isinstance(section, EnaioSection):
+        return EnaioTarget(section, credentials, clock)
     raise ValueError(f"no kind of target: {section.kind}")

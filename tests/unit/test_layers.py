@@ -110,9 +110,11 @@ ROWS = (
     "agreement recheck soundness",
     # the stage that delivers
     "targets targets.pace",
-    "targets.folder targets.sent outgoing",
+    "targets.enaioforms targets.folder targets.sent outgoing",
     "targets.http",
+    "targets.enaio",
     "targets.kinds",
+    "selftest",
     "doubt",
     "receipts",
     "delivering",
