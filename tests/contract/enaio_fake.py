@@ -14,7 +14,7 @@ import base64
 import json
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import BodyPartReader, web
@@ -77,6 +77,10 @@ class Refusal(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+class Cut(Exception):
+    """The connection ends here."""
+
+
 @dataclass
 class Enaio:
     """The server; a context manager. The names below are how it is told to misbehave."""
@@ -107,6 +111,8 @@ class Enaio:
     """The `data` of each insert."""
     url: str = ""
     _numbers: int = 2562
+    _cut: str = ""
+    _late: list[Stored] = field(default_factory=list)
 
     # -- what tests ask and do behind our back ------------------------------------------
 
@@ -128,6 +134,73 @@ class Enaio:
     def posts(self) -> int:
         """Return how many inserts there were."""
         return sum(path == "/api/dms/objects" for _, path in self.asked)
+
+    def show(self) -> None:
+        """Let the index catch up."""
+        self.lag = 0
+        for one in self.objects.values():
+            one.hidden = 0
+
+    # -- ways to misbehave --------------------------------------------------------------
+
+    async def stored_and_cut(self, one: Stored) -> web.StreamResponse:
+        """Store it; the answer is lost."""
+        self.store(one)
+        raise Cut
+
+    async def stored_late(self, one: Stored) -> web.StreamResponse:
+        """Store it once it is let go: long after the client gave up."""
+        self._late.append(one)
+        await asyncio.Event().wait()
+        raise Cut
+
+    def let_go(self) -> None:
+        """Let what came late be stored."""
+        while self._late:
+            self.store(self._late.pop())
+
+    async def stored_twice(self, one: Stored) -> web.StreamResponse:
+        """Store it, and once more, as after a retry inside of the server."""
+        self.store(one)
+        return made(self.store(replace(one)), one)
+
+    async def stored_as_another(self, one: Stored) -> web.StreamResponse:
+        """Store it under another number than the one that is answered."""
+        return made(str(int(self.store(one)) + 1), one)
+
+    def stored_with(self, content: bytes) -> Callable[[Stored], Awaitable[web.StreamResponse]]:
+        """Store other bytes than came."""
+
+        async def insert(one: Stored) -> web.StreamResponse:
+            one.content = content
+            return made(self.store(one), one)
+
+        return insert
+
+    def answered(
+        self, body: Any, *, store: bool
+    ) -> Callable[[Stored], Awaitable[web.StreamResponse]]:
+        """Answer 200 with *body*, having stored it or not."""
+
+        async def insert(one: Stored) -> web.StreamResponse:
+            if store:
+                self.store(one)
+            return web.json_response(body)
+
+        return insert
+
+    def says(self, path: str, body: bytes, kind: str) -> None:
+        """Answer 200 with *body* wherever the path ends like that."""
+
+        def answer(request: web.Request) -> web.Response | None:
+            ends = request.path.endswith(path)
+            return web.Response(body=body, content_type=kind) if ends else None
+
+        self.answer = answer
+
+    def cut(self, path: str) -> None:
+        """Cut answers in their middle wherever the path ends like that; "": nowhere."""
+        self._cut = path
 
     # -- a server in a thread --------------------------------------------------------------
 
@@ -170,9 +243,14 @@ class Enaio:
                 if (instead := self.answer(request)) is not None:
                     await request.read()
                     return instead
-                return await work(request)
+                said = await work(request)
             except Refusal as exc:
                 return _failed(exc.status, exc.code, exc.message)
+            except Cut:
+                return _ended(request)
+            if self._cut and request.path.endswith(self._cut):
+                return await _half(request, said)
+            return said
 
         return answer
 
@@ -361,6 +439,24 @@ def made(number: str, one: Stored) -> web.Response:
 def _failed(status: int, code: int, message: str) -> web.Response:
     failed = {"message": message, "code": code, "innerError": {"message": message}}
     return web.json_response({"objects": [], "failed": [failed]}, status=status)
+
+
+def _ended(request: web.Request) -> web.Response:
+    """End the connection without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def _half(request: web.Request, said: web.StreamResponse) -> web.StreamResponse:
+    """Send the head of an answer and the first half of its body."""
+    assert isinstance(said, web.Response)
+    assert isinstance(said.body, bytes)
+    half = web.StreamResponse(status=said.status)
+    half.content_length, half.content_type = len(said.body), said.content_type
+    await half.prepare(request)
+    await half.write(said.body[: len(said.body) // 2])
+    return _ended(request)
 
 
 def _json(data: bytes) -> Any:
