@@ -34,7 +34,6 @@ AT_ONCE: Final = 4
 """So many deliveries to one target are in work at the same time, unless it says otherwise."""
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What a target may be told of the document that a part belongs to."""

@@ -21,6 +21,7 @@ CID: Final = "file"
 """The name of the part of the form that has the file."""
 MOST_HITS: Final = 10
 """More than one is a duplicate already."""
+_STATEMENT: Final = "SELECT system:objectId, {field} FROM {type} WHERE {field}=@key"
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
 TYPES: Final = {
     "pdf": "application/pdf",
@@ -76,8 +77,7 @@ def searching(section: EnaioSection, key: str) -> dict[str, Any]:
     field = section.id_field
     return {
         "query": {
-            "statement": f"SELECT system:objectId, {field} FROM {section.object_type}"
-            f" WHERE {field}=@key",
+            "statement": _STATEMENT.format(field=field, type=section.object_type),
             "parameters": {"key": key},
             "skipCount": 0,
             "maxItems": MOST_HITS,

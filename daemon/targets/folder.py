@@ -112,6 +112,11 @@ class FolderTarget:
         """See Target.prove: a name is all that a folder has, so it is looked for again."""
         return await self.find(part)
 
+    async def remove(self, receipt: Receipt, part: Sending) -> None:
+        """See Removes."""
+        if await self.prove(receipt, part) is not None:
+            await self._in_thread(partial(self._remove, part.key))
+
     async def close(self) -> None:
         """See Target.close: a thread that hangs in a dead mount is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -130,6 +135,12 @@ class FolderTarget:
             raise
 
     # -- on a thread -----------------------------------------------------------------
+
+    def _remove(self, key: str, _stop: threading.Event) -> None:
+        with self._translated():
+            place = self._root / key
+            place.unlink()
+            place.parent.rmdir()
 
     def _find(self, part: _Part, stop: threading.Event) -> Receipt | None:
         with self._translated(), _opened(self._root, FOLDER) as root:

@@ -15,14 +15,14 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from aiohttp import BodyPartReader, web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-USER, PASSWORD = "scanseal", "geheim ÄÖ:"  # noqa: S105 (of a fake)
+USER, PASSWORD = "scanseal", "geheim ÄÖ:"
 TYPE, TYPE_NUMBER, PARENT = "Posteingang", "262208", "4711"
 FIELDS: Final[dict[str, int]] = {
     "ScanId": 80,
@@ -54,6 +54,14 @@ QUERY: Final[dict[str, type]] = {
 STATEMENT: Final = re.compile(
     r"SELECT (?P<what>[\w:]+(?:, [\w:]+)*) FROM (?P<type>\w+) WHERE (?P<field>[\w:]+)=@(?P<name>\w+)"
 )
+
+
+class Sent(NamedTuple):
+    """A part of a form that has a file."""
+
+    data: bytes
+    kind: str
+    name: str
 
 
 @dataclass(slots=True)
@@ -287,10 +295,9 @@ class Enaio:
             return await self.insert(one)
         return made(self.store(one), one)
 
-    async def _parts(
-        self, request: web.Request
-    ) -> tuple[Any, dict[str, tuple[bytes, Mapping[str, str], str]]]:
-        said, files = None, {}
+    async def _parts(self, request: web.Request) -> tuple[Any, dict[str, Sent]]:
+        said: Any = None
+        files: dict[str, Sent] = {}
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise Refusal(400, 1002, "a part without a name")
@@ -301,14 +308,12 @@ class Enaio:
                     raise Refusal(400, 1002, "data is not application/json")
                 said = _json(data)
             else:
-                files[part.name] = (data, part.headers, part.filename or "")
+                files[part.name] = Sent(data, kind, part.filename or "")
         if said is None:
             raise Refusal(400, 1002, "no part named data")
         return said, files
 
-    def _checked(
-        self, said: Any, files: Mapping[str, tuple[bytes, Mapping[str, str], str]]
-    ) -> Stored:
+    def _checked(self, said: Any, files: Mapping[str, Sent]) -> Stored:
         one = _the_object(said, {"properties", "contentStreams", "options"})
         properties = _values(one.get("properties"))
         if unknown := properties.keys() - FIELDS.keys() - SYSTEM:
@@ -320,27 +325,14 @@ class Enaio:
         self._fields({name: text for name, text in properties.items() if name in FIELDS})
         if lacking := self.mandatory - properties.keys():
             raise Refusal(422, 1005, f"mandatory field {sorted(lacking)}")
-        options = one.get("options", {})
-        if type(options) is not dict or REFUSED_OPTIONS & options.keys():
-            raise Refusal(400, 1006, "option not allowed")
-        if any(type(value) is not int or value not in {0, 1} for value in options.values()):
-            raise Refusal(400, 1006, "options are 0 or 1")
-        streams = one.get("contentStreams")
-        if type(streams) is not list or len(streams) != 1 or type(streams[0]) is not dict:
-            raise Refusal(400, 1002, "one content stream is needed here")
-        stream = streams[0]
-        if stream.keys() != {"mimeType", "fileName", "cid"}:
-            raise Refusal(400, 1002, "a content stream has mimeType, fileName and cid")
-        if any(type(value) is not str or not value for value in stream.values()):
-            raise Refusal(400, 1002, "what a content stream has are texts")
+        _options(one.get("options", {}))
+        stream = _stream(one.get("contentStreams"))
         if files.keys() != {stream["cid"]}:
             raise Refusal(400, 1002, "cid and the parts of the form do not agree")
-        if re.search(r"[/\\\0]", stream["fileName"]) or stream["fileName"].startswith("."):
-            raise Refusal(400, 1002, "a file name, no path")
-        data, headers, name = files[stream["cid"]]
-        if (headers.get("Content-Type"), name) != (stream["mimeType"], stream["fileName"]):
+        file = files[stream["cid"]]
+        if (file.kind, file.name) != (stream["mimeType"], stream["fileName"]):
             raise Refusal(400, 1002, "the part has another type or name than its content stream")
-        return Stored(properties, data, stream["mimeType"], stream["fileName"])
+        return Stored(properties, file.data, file.kind, file.name)
 
     def _fields(self, texts: Mapping[str, str]) -> None:
         for name, text in texts.items():
@@ -439,6 +431,27 @@ def made(number: str, one: Stored) -> web.Response:
 def _failed(status: int, code: int, message: str) -> web.Response:
     failed = {"message": message, "code": code, "innerError": {"message": message}}
     return web.json_response({"objects": [], "failed": [failed]}, status=status)
+
+
+def _options(options: Any) -> None:
+    if type(options) is not dict or REFUSED_OPTIONS & options.keys():
+        raise Refusal(400, 1006, "option not allowed")
+    if any(type(value) is not int or value not in {0, 1} for value in options.values()):
+        raise Refusal(400, 1006, "options are 0 or 1")
+
+
+def _stream(streams: Any) -> dict[str, str]:
+    """Return the only content stream of an object."""
+    if type(streams) is not list or len(streams) != 1 or type(streams[0]) is not dict:
+        raise Refusal(400, 1002, "one content stream is needed here")
+    stream: dict[str, str] = streams[0]
+    if stream.keys() != {"mimeType", "fileName", "cid"}:
+        raise Refusal(400, 1002, "a content stream has mimeType, fileName and cid")
+    if any(type(value) is not str or not value for value in stream.values()):
+        raise Refusal(400, 1002, "what a content stream has are texts")
+    if re.search(r"[/\\\0]", stream["fileName"]) or stream["fileName"].startswith("."):
+        raise Refusal(400, 1002, "a file name, no path")
+    return stream
 
 
 def _ended(request: web.Request) -> web.Response:

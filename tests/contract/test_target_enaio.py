@@ -312,7 +312,9 @@ def test_503_and_429_are_no_doubt_and_say_when(
     assert error.retry_after == 7
 
 
-@pytest.mark.parametrize(("after", "doubt", "objects"), [(0, False, 0), (1, False, 0), (2, True, 1)])
+@pytest.mark.parametrize(
+    ("after", "doubt", "objects"), [(0, False, 0), (1, False, 0), (2, True, 1)]
+)
 def test_a_login_that_is_refused_in_the_middle(
     enaio: Enaio, dms: Any, key: str, sealed: Path, after: int, doubt: bool, objects: int
 ) -> None:
