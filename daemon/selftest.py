@@ -194,17 +194,17 @@ def pdf(lines: tuple[str, ...]) -> bytes:
     bodies = (
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
-        b"/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources 5 0 R>>",
         b"<</Length %d>>\nstream\n%s\nendstream" % (len(text), text),
+        b"<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>",
     )
     made, places = bytearray(b"%PDF-1.4\n"), []
     for number, body in enumerate(bodies, 1):
         places.append(len(made))
         made += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    made += b"xref\n0 5\n0000000000 65535 f \n%strailer\n<</Size 5/Root 1 0 R>>\n" % table
-    return bytes(made) + b"startxref\n%d\n%%%%EOF\n" % made.index(b"xref\n0 5")
+    made += b"xref\n0 6\n0000000000 65535 f \n%strailer\n<</Size 6/Root 1 0 R>>\n" % table
+    return bytes(made) + b"startxref\n%d\n%%%%EOF\n" % made.index(b"xref\n0 6")
 
 
 def line(step: Step, words: Formats) -> str:
@@ -212,9 +212,8 @@ def line(step: Step, words: Formats) -> str:
     if step.left:
         return f"  {words.word('check_warn')} {words.word('selftest_left', what=step.left)}\n"
     mark = "check_ok" if not step.error else "check_warn" if step.good else "check_bad"
-    seconds = words.word("selftest_seconds", n=f"{step.seconds:.2f}")
     said = words.word(f"selftest_{step.word}")
-    shown = f"  {words.word(mark)} {said}{': ' if step.said else ''}{step.said} ({seconds})\n"
+    shown = f"  {words.word(mark)} {said}{': ' if step.said else ''}{step.said} ({words.seconds(step.seconds)})\n"
     if step.error:
         text = words.code(step.error.code)
         shown += f"         {step.error}\n"

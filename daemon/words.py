@@ -506,7 +506,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Das Testdokument bleibt am Ziel und darf dort von Hand entfernt werden: {what}",
         "The test document stays at the target and may be removed there by hand: {what}",
     ),
-    "selftest_seconds": ("{n} s", "{n} s"),
     "selftest_good": (
         "Das Ziel nimmt an, was es soll, und gibt es unverändert zurück.",
         "The target takes what it is to take, and gives it back unchanged.",

@@ -90,12 +90,13 @@ def hits(section: EnaioSection, key: str, said: Any) -> list[str]:
     """Return the numbers of the objects that a search has found.
 
     Each has to carry the very key: a server that leaves the condition out must not make us
-    take a stranger's document for ours.
+    take a stranger's document for ours. Upper and lower case are one for enaio, and no two keys
+    differ in nothing else.
     """
     found: dict[str, None] = {}
     for properties in _all(section, said):
-        if _value(section, properties, section.id_field) != key:
-            raise _unreadable(section, "a search has found what was not asked for")
+        if str(_value(section, properties, section.id_field)).lower() != key.lower():
+            raise _unreadable(section, f"a search for {key} has found something else")
         found[_number(section, properties)] = None
     return list(found)
 

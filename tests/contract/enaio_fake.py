@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from aiohttp import BodyPartReader, web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 USER, PASSWORD = "scanseal", "geheim ÄÖ:"
@@ -104,6 +105,8 @@ class Enaio:
     """So many requests, then the password is wrong."""
     unique: bool = False
     """The field of the key is unique: a second object is refused."""
+    undeletable: bool = False
+    """Our user may delete nothing."""
     mandatory: frozenset[str] = frozenset()
     largest: int = 1 << 30
     locked: set[str] = field(default_factory=set)
@@ -112,6 +115,9 @@ class Enaio:
     """What becomes of an insert that is as it should be, in place of storing and answering."""
     answer: Callable[[web.Request], web.StreamResponse | None] = lambda _: None
     """What is answered in place of the truth, if anything."""
+
+    context: ssl.SSLContext | None = None
+    """With it only TLS is spoken."""
 
     objects: dict[str, Stored] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -238,8 +244,8 @@ class Enaio:
         app.router.add_get("/api/dms/objects/{id}/contents/file", self._guarded(self._content))
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.context).start()
+        self.url = f"http{'s' if self.context else ''}://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def _guarded(
         self, work: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -410,7 +416,10 @@ class Enaio:
         return made(number, one)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        self._one(request).trashed = True
+        one = self._one(request)
+        if self.undeletable:
+            raise Refusal(400, 1100, "You are not allowed to delete the object.")
+        one.trashed = True
         return web.Response(status=204)
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
