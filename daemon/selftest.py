@@ -13,13 +13,19 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daemon.document import FACTS, Digest, Role, new_id, utc_text
-from daemon.errors import DaemonError, PermanentError, TransientError
+from daemon.errors import (
+    DaemonError,
+    PermanentError,
+    TargetDisagrees,
+    TargetDuplicate,
+    TransientError,
+)
 from daemon.targets import About, Removes, Sending, check
 from daemon.targets.http import Http
 from daemon.targets.kinds import built
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
 STEP_SECONDS: Final = 120.0
 """So long a step may take: a dead mount never ends by itself."""
 TEST: Final = "SELFTEST"
+UNSURE: Final = (TransientError, TargetDisagrees, TargetDuplicate)
+"""What leaves open whether the target has the test document, or says that it has."""
 LOCKED_FOR: Final = timedelta(days=1)
 """An archive that locks what it gets keeps the test document for so long, and no longer."""
 LINES: Final = (
@@ -50,18 +58,17 @@ class Step:
     """One step, as it went."""
 
     word: str
-    """What was tried: a key of the table of words, behind `selftest_`."""
-    seconds: float
+    """What was tried: a key of the table of words, behind `selftest_`; `left` and `maybe` are no
+    steps, but say that the test document is, or may be, at the target."""
+    seconds: float = 0.0
     said: str = ""
     """What came of it, for a person who compares it with the other side."""
     error: DaemonError | None = None
-    left: str = ""
-    """The test document that a person has to look for over there, as it is named there."""
 
     @property
     def good(self) -> bool:
-        """Whether nothing speaks against the target; what could not be taken away does not."""
-        return self.error is None or self.word == "removed"
+        """Whether nothing speaks against the target; that it lets nobody delete does not."""
+        return self.error is None or self.word == "left"
 
 
 async def steps(
@@ -106,13 +113,23 @@ class _Trial:
             yield (step := await _step(word, work))
             if not step.good:
                 break
-        gone = False
-        if self._held is not None and isinstance(self._target, Removes):
-            yield (step := await _step("removed", self._removed))
-            gone = step.error is None
-        if not gone:
-            number = f" ({self._held.reference})" if self._held else ""
-            yield Step(word="left", seconds=0.0, left=self._part.key + number)
+        if self._held is not None:
+            yield await self._cleaned(self._held)
+        elif isinstance(step.error, UNSURE):
+            yield Step(word="maybe", said=self._part.key)
+
+    async def _cleaned(self, held: Receipt) -> Step:
+        """Take the test document away; if that cannot be done, say where it is."""
+        target, left = self._target, f"{held.key} ({held.reference})"
+        if not isinstance(target, Removes):
+            return Step(word="left", said=left)
+
+        async def removed() -> str:
+            await target.remove(held, self._part)
+            return ""
+
+        step = await _step("removed", removed)
+        return replace(step, word="left", said=left) if step.error else step
 
     async def _asked(self) -> str:
         if await self._target.find(self._part) is not None:
@@ -131,12 +148,6 @@ class _Trial:
     async def _proven(self) -> str:
         assert self._held is not None
         return self._same(await self._target.prove(self._held, self._part)).grade
-
-    async def _removed(self) -> str:
-        assert self._held is not None
-        assert isinstance(self._target, Removes)
-        await self._target.remove(self._held, self._part)
-        return ""
 
     def _same(self, receipt: Receipt | None) -> Receipt:
         if receipt is None:
@@ -208,14 +219,17 @@ def pdf(lines: tuple[str, ...]) -> bytes:
 
 
 def line(step: Step, words: Formats) -> str:
-    """Return a step in words: a tick or what went wrong, and what to do about it."""
-    if step.left:
-        return f"  {words.word('check_warn')} {words.word('selftest_left', what=step.left)}\n"
-    mark = "check_ok" if not step.error else "check_warn" if step.good else "check_bad"
-    said = words.word(f"selftest_{step.word}")
-    shown = f"  {words.word(mark)} {said}{': ' if step.said else ''}{step.said} ({words.seconds(step.seconds)})\n"
+    """Return a step in words: a tick, or what went wrong and what to do about it."""
+    if step.word in {"left", "maybe"}:
+        shown = words.word(f"selftest_{step.word}", what=step.said)
+        why = f"         {step.error}\n" if step.error else ""
+        return f"  {words.word('check_warn')} {shown}\n{why}"
+    mark = words.word("check_bad" if step.error else "check_ok")
+    said = words.word(f"grade_{step.said}") if step.word == "proven" and step.said else step.said
+    what = ": ".join(filter(None, (words.word(f"selftest_{step.word}"), said)))
+    shown = f"  {mark} {what} ({words.seconds(step.seconds)})\n"
     if step.error:
         text = words.code(step.error.code)
-        shown += f"         {step.error}\n"
-        shown += "".join(f"         {sentence}\n" for sentence in (text.sentence, text.remedy))
+        for sentence in filter(None, (str(step.error), text.sentence, text.remedy)):
+            shown += f"         {sentence}\n"
     return shown

@@ -500,11 +500,15 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "selftest_put": ("Testdokument abgelegt", "test document put"),
     "selftest_found": ("wiedergefunden", "found again"),
-    "selftest_proven": ("zurückgelesen und verglichen", "read back and compared"),
+    "selftest_proven": ("Nachweis", "proof"),
     "selftest_removed": ("Testdokument wieder entfernt", "test document removed again"),
     "selftest_left": (
         "Das Testdokument bleibt am Ziel und darf dort von Hand entfernt werden: {what}",
         "The test document stays at the target and may be removed there by hand: {what}",
+    ),
+    "selftest_maybe": (
+        "Vielleicht liegt das Testdokument am Ziel; es dort suchen und von Hand entfernen: {what}",
+        "The test document may be at the target; look for it there and remove it by hand: {what}",
     ),
     "selftest_good": (
         "Das Ziel nimmt an, was es soll, und gibt es unverändert zurück.",
