@@ -257,6 +257,12 @@ def _of_targets(command: Callable[..., argparse.ArgumentParser]) -> None:
     prove = command("prove", "Ask each target again, now, what it holds of a document.", _prove)
     prove.add_argument("id", metavar="ID", help=ID_HELP)
     prove.add_argument("--json", action="store_true", help="everything as JSON")
+    selftest = command(
+        "selftest",
+        "Try a target with a test document: put it, find it, read it back, take it away.",
+        _selftest,
+    )
+    selftest.add_argument("--target", required=True, metavar="NAME", help="as in the configuration")
 
 
 def _groups(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -689,6 +695,31 @@ def _waive(options: argparse.Namespace) -> int:
     waived = _ask(options, "waive", arguments, loaded)
     print(_word(loaded, "waived", id=waived["id"], target=waived["target"]))
     return GOOD
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from daemon import selftest  # noqa: PLC0415
+    from daemon.formats import Formats  # noqa: PLC0415
+
+    loaded = config.load(options.config)
+    known = {section.name: section for section in loaded.targets}
+    if (section := known.get(options.target)) is None:
+        raise PersonNeeded("target-unknown", f"{options.target}; there are: {', '.join(known)}")
+    now = datetime.now(UTC)
+    words = Formats(loaded.box.language, loaded.box.timezone, now)
+    print(_word(loaded, "selftest_of", name=section.name, kind=section.kind))
+
+    async def go() -> bool:
+        good = True
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        async for step in selftest.steps(loaded, section, credentials, now):
+            print(selftest.line(step, words), end="", flush=True)
+            good = good and step.good
+        return good
+
+    good = asyncio.run(go())
+    print(_word(loaded, "selftest_good" if good else "selftest_bad"))
+    return GOOD if good else WRONG
 
 
 def _prove(options: argparse.Namespace) -> int:

@@ -87,6 +87,11 @@ class Formats:
             return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
         return f"{self.many('day_n', whole // DAY)} {whole % DAY // HOUR} h"
 
+    def seconds(self, seconds: float) -> str:
+        """Return a short length of time."""
+        text = f"{seconds:.2f} s"
+        return text.replace(".", ",") if self.language == "de" else text
+
     def number(self, n: int) -> str:
         """Return a whole number with its thousands set apart."""
         return f"{n:,}".replace(",", "." if self.language == "de" else ",")

@@ -3,6 +3,7 @@
     TargetSection ── FolderSection            a mounted share
                  └── HttpSection              whatever is reached by HTTP: address, trust, login
                       └── S3Section           a bucket with Object Lock
+                      └── EnaioSection        enaio's DMS service
 
 A kind is available once its class stands in KINDS.
 """
@@ -13,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from daemon.document import GRADES, Role
+from daemon.document import FACTS, GRADES, Role
 from daemon.sections import NAME, above, absolute, choice
 from daemon.windows import Window
 
@@ -24,6 +25,12 @@ ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 HERE: Final = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?(/|$)")
 """An address that no network is between."""
+INTERNAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
+"""Internal names of enaio; they become parts of a statement."""
+OURS: Final = frozenset({"system:objectId", "system:objectTypeId", "system:parentId"})
+"""Properties that are no index fields."""
+TOLD: Final = (*FACTS, "retain_until")
+"""What an index field can be filled with."""
 KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
 
 
@@ -142,10 +149,44 @@ class WebdavSection(HttpSection):
             yield "password: needs an https address, else everybody on the way can read it"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnaioSection(HttpSection):
+    """An object type of enaio, by its DMS service."""
+
+    object_type: str
+    parent: str
+    id_field: str
+    fields: dict[str, str] = field(default_factory=dict)
+    superseded_field: str = ""
+    index_seconds: float = above(0.0, 20.0, most=300.0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        if not self.user or not self.password:
+            yield "user, password: are needed: the gateway knows us by them"
+        if not re.fullmatch(r"[1-9][0-9]{0,18}|system:tray", self.parent):
+            yield f"parent: must be an object's number, or system:tray (got {self.parent!r})"
+        if not INTERNAL.fullmatch(self.object_type):
+            yield f"object_type: must be an internal name (got {self.object_type!r})"
+        told = {"id_field": self.id_field, "superseded_field": self.superseded_field}
+        named = {key: name for key, name in told.items() if name or key == "id_field"}
+        named |= {f"fields.{name}": name for name in self.fields}
+        for key, name in named.items():
+            if not INTERNAL.fullmatch(name.removeprefix("system:")) or name in OURS:
+                yield f"{key}: must be an index field's internal name (got {name!r})"
+        for name, fact in self.fields.items():
+            if fact not in TOLD:
+                yield f"fields.{name}: must be one of {', '.join(TOLD)} (got {fact!r})"
+            if name in told.values():
+                yield f"fields.{name}: has another use already"
+
+
 KINDS: Final[dict[str, type[TargetSection]]] = {
     "folder": FolderSection,
     "s3": S3Section,
     "webdav": WebdavSection,
+    "enaio": EnaioSection,
 }
 """The kinds that are built."""
 

@@ -492,6 +492,32 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "grade_bytes": ("Bytes zurückgelesen und verglichen", "bytes read back and compared"),
     "grade_checksum": ("Prüfsumme des Ziels", "the target's own checksum"),
     "grade_metadata": ("Angabe des Ziels", "the target's word"),
+    "selftest_of": ("Selbsttest von {name} ({kind})", "Self-test of {name} ({kind})"),
+    "selftest_reached": ("Verbindung", "connection"),
+    "selftest_asked": (
+        "Anmeldung und Suche: das Ziel antwortet, und das Testdokument ist nicht da",
+        "login and search: the target answers, and the test document is not there",
+    ),
+    "selftest_put": ("Testdokument abgelegt", "test document put"),
+    "selftest_found": ("wiedergefunden", "found again"),
+    "selftest_proven": ("Nachweis", "proof"),
+    "selftest_removed": ("Testdokument wieder entfernt", "test document removed again"),
+    "selftest_left": (
+        "Das Testdokument bleibt am Ziel und darf dort von Hand entfernt werden: {what}",
+        "The test document stays at the target and may be removed there by hand: {what}",
+    ),
+    "selftest_maybe": (
+        "Vielleicht liegt das Testdokument am Ziel; es dort suchen und von Hand entfernen: {what}",
+        "The test document may be at the target; look for it there and remove it by hand: {what}",
+    ),
+    "selftest_good": (
+        "Das Ziel nimmt an, was es soll, und gibt es unverändert zurück.",
+        "The target takes what it is to take, and gives it back unchanged.",
+    ),
+    "selftest_bad": (
+        "So kann an dieses Ziel nicht geliefert werden.",
+        "Nothing can be delivered to this target as it is.",
+    ),
     "shift_begins": (
         "In {hotfolder} scannt ab jetzt {operator}.",
         "From now on {operator} scans into {hotfolder}.",

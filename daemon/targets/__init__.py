@@ -33,26 +33,6 @@ DOUBT: Final = "delivery-in-doubt"
 AT_ONCE: Final = 4
 """So many deliveries to one target are in work at the same time, unless it says otherwise."""
 
-FACTS: Final = (
-    "id",
-    "box",
-    "organisation",
-    "profile",
-    "hotfolder",
-    "batch",
-    "number",
-    "operator",
-    "captured_at",
-    "claimed_at",
-    "sealed_at",
-    "original_sha256",
-    "sealed_sha256",
-    "level",
-    "archive_id",
-    "supersedes",
-)
-"""What a target may be told of a document, by name: for index fields and metadata."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
@@ -61,7 +41,7 @@ class About:
     retain_until: datetime | None = None
     """Until then an archive must let nobody change or remove it (UTC)."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Text by the names in FACTS; what is not known is missing or empty. Times as RFC 3339 with Z."""
+    """Text by the names in document.FACTS; what is not known is missing or empty. Times as RFC 3339 with Z."""
 
 
 NOTHING: Final = About()
@@ -130,6 +110,14 @@ class TakesAll(Protocol):
 
         Once the last one is there, so are the others, also after a power cut over there.
         """
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A target from which the test document of `scanseal selftest` can be taken away again."""
+
+    async def remove(self, receipt: Receipt, part: Sending) -> None:
+        """Remove what *receipt* is for, if it still is *part*. Never asked for a document."""
 
 
 @runtime_checkable

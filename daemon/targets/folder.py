@@ -126,6 +126,11 @@ class FolderTarget:
         """See Target.prove: a name is all that a folder has. Changes nothing over there."""
         return await self._in_thread(partial(self._find, _asked(part), ours=False))
 
+    async def remove(self, receipt: Receipt, part: Sending) -> None:
+        """See Removes."""
+        if await self.prove(receipt, part) is not None:
+            await self._in_thread(partial(self._remove, part.key))
+
     async def close(self) -> None:
         """See Target.close: a thread that hangs in a dead mount is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -144,6 +149,12 @@ class FolderTarget:
             raise
 
     # -- on a thread -----------------------------------------------------------------
+
+    def _remove(self, key: str, _stop: threading.Event) -> None:
+        with self._translated():
+            place = self._root / key
+            place.unlink()
+            place.parent.rmdir()
 
     def _find(self, part: _Part, stop: threading.Event, *, ours: bool) -> Receipt | None:
         """Look under the part's name; *ours* also finishes what a crashed run has begun."""

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -148,6 +149,20 @@ class Http:
     def secret(self) -> bytes:
         """Return the password as its file has it now; TransientError if it cannot be read."""
         return self._password.read()
+
+    async def reached(self) -> str:
+        """Connect as each request does, and ask nothing; return the version of TLS, or ""."""
+        place = urlsplit(self.url)
+        context = self._context() if place.scheme == "https" else None
+        port = place.port or (443 if context else 80)
+        try:
+            async with asyncio.timeout(self._section.connect_seconds):
+                _, writer = await asyncio.open_connection(place.hostname, port, ssl=context)
+        except (OSError, TimeoutError) as exc:
+            raise TargetUnreachable(f"{self.name}: {_said(exc)}") from exc
+        secured = writer.get_extra_info("ssl_object")
+        writer.close()
+        return (secured.version() or "") if secured else ""
 
     async def close(self) -> None:
         """Let go of all connections."""
