@@ -340,6 +340,26 @@ GRADES: Final = ("metadata", "checksum", "bytes")
 """How well a target has proven what it holds, the weakest first: it is listed there with our
 digest; it computed the digest itself; the stored bytes were read back and hashed by us."""
 
+FACTS: Final = (
+    "id",
+    "box",
+    "organisation",
+    "profile",
+    "hotfolder",
+    "batch",
+    "number",
+    "operator",
+    "captured_at",
+    "claimed_at",
+    "sealed_at",
+    "original_sha256",
+    "sealed_sha256",
+    "level",
+    "archive_id",
+    "supersedes",
+)
+"""What a target may be told of a document, by name: for index fields and metadata."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from daemon.document import GRADES, Role
+from daemon.document import FACTS, GRADES, Role
 from daemon.sections import NAME, above, absolute, choice
 from daemon.windows import Window
 
@@ -128,7 +128,34 @@ class S3Section(HttpSection):
             yield "user, password: are needed: the access key's id, and where its secret lies"
 
 
-KINDS: Final[dict[str, type[TargetSection]]] = {"folder": FolderSection, "s3": S3Section}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayanSection(HttpSection):
+    """Mayan EDMS: documents of one type."""
+
+    document_type: str
+    key_type: str = "scanseal_key"
+    metadata: dict[str, str] = field(default_factory=dict)
+    cabinets: tuple[str, ...] = ()
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        if not self.password:
+            yield "password: must say where the password lies, or without a user the token"
+        if not self.document_type:
+            yield "document_type: must be the label of a document type"
+        if not self.key_type or self.key_type in self.metadata:
+            yield "key_type: must be a metadata type of its own, not one of metadata"
+        for name, fact in self.metadata.items():
+            if fact not in FACTS:
+                yield f"metadata: {name}: must be one of {', '.join(FACTS)} (got {fact!r})"
+
+
+KINDS: Final[dict[str, type[TargetSection]]] = {
+    "folder": FolderSection,
+    "mayan": MayanSection,
+    "s3": S3Section,
+}
 """The kinds that are built."""
 
 

@@ -33,26 +33,6 @@ DOUBT: Final = "delivery-in-doubt"
 AT_ONCE: Final = 4
 """So many deliveries to one target are in work at the same time, unless it says otherwise."""
 
-FACTS: Final = (
-    "id",
-    "box",
-    "organisation",
-    "profile",
-    "hotfolder",
-    "batch",
-    "number",
-    "operator",
-    "captured_at",
-    "claimed_at",
-    "sealed_at",
-    "original_sha256",
-    "sealed_sha256",
-    "level",
-    "archive_id",
-    "supersedes",
-)
-"""What a target may be told of a document, by name: for index fields and metadata."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:

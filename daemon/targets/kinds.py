@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.targets.folder import FolderTarget
+from daemon.targets.mayan import MayanTarget
 from daemon.targets.s3 import S3Target
-from daemon.targetsections import FolderSection, S3Section
+from daemon.targetsections import FolderSection, MayanSection, S3Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,4 +33,6 @@ def _one(section: TargetSection, credentials: str | None, clock: Callable[[], da
         return FolderTarget(section.name, section.role, Path(section.path), clock)
     if isinstance(section, S3Section):
         return S3Target(section, credentials, clock)
+    if isinstance(section, MayanSection):
+        return MayanTarget(section, credentials, clock)
     raise ValueError(f"no kind of target: {section.kind}")

@@ -112,7 +112,7 @@ ROWS = (
     "targets targets.pace",
     "targets.element targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
-    "targets.bucket",
+    "targets.bucket targets.mayan",
     "targets.locking targets.multipart",
     "targets.s3",
     "targets.kinds",
