@@ -2,7 +2,7 @@
 
     build/mayan/venv       its packages, from requirements.lock with their hashes
     build/mayan/initial    its data after the first setup, which takes minutes and is done once
-    build/mayan/run        a copy of that for each start
+    build/mayan/run-PORT   a copy of that for each server; gone afterwards
 
 SQLite, one process, and what would be Celery's work done within the request. It listens on
 127.0.0.1 only; nothing in it is worth keeping.
@@ -73,11 +73,11 @@ class Server:
 
     def __init__(self) -> None:
         """Give it data of its own; nothing is started."""
-        self.media = BUILD / "run"
+        self.port = _free_port()
+        self.media = BUILD / f"run-{self.port}"
         shutil.rmtree(self.media, ignore_errors=True)
         shutil.copytree(INITIAL, self.media)
         _say_where(self.media, INITIAL, self.media)
-        self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.password = secrets.token_urlsafe(16)
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,6 +95,7 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        shutil.rmtree(self.media, ignore_errors=True)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
