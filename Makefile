@@ -11,10 +11,12 @@ CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
 	strace mount e2fsprogs util-linux fuse3 systemd linux-libc-dev samba smbclient vsftpd apache2 bindfs gcc libc6-dev \
 	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
+# What Mayan EDMS is built with, and what it reads a scan with.
+DMS_PACKAGES := $(TEST_PACKAGES) python3-dev libldap2-dev libsasl2-dev ghostscript libmagic1
 BENCH_PACKAGES := $(TEST_PACKAGES) libpodofo-utils
 TORTURE_PACKAGES := python3 python3-venv fuse3 softhsm2 poppler-utils libnss3-tools
 
-.PHONY: help demo clean-demo check test torture bench format docs lock clean
+.PHONY: help demo clean-demo check test test-dms torture bench format docs lock clean
 
 help:
 	@echo "make demo        the main job, on drawn scans; FILES=\"a.pdf b.tif\" takes yours"
@@ -22,6 +24,7 @@ help:
 	@echo "make clean-demo  removes demo/"
 	@echo "make check       format, lint, types, the systemd unit"
 	@echo "make test        all tests; they install what they need"
+	@echo "make test-dms    the same for a real Mayan EDMS: installs it into build/mayan (0.5 GB, minutes)"
 	@echo "make torture     20,000 damaged files, each sealed rightly or refused, and as many power cuts;"
 	@echo "                 COUNT=n SEED=n; then kills and disk errors at every call that changes the disk;"
 	@echo "                 POINTS=n; and WALKS=n walks through the spool's methods; hours"
@@ -74,6 +77,10 @@ test: .venv/dev.stamp
 	sh contrib/setup.sh $(TEST_PACKAGES)
 	$(BIN)/python -m pytest $(AT_ONCE) $(TESTS)
 
+test-dms: .venv/dev.stamp
+	sh contrib/setup.sh $(DMS_PACKAGES)
+	$(BIN)/python -m pytest tests/dms
+
 # What violates something is kept in build/torture; SCANSEAL_SAMPLES names a folder of your own.
 # POINTS=0 is all of them: each is tried in a service of its own.
 COUNT ?= 20000
@@ -105,6 +112,8 @@ lock:
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements-dev.lock
+	uv pip compile contrib/mayan/requirements.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o contrib/mayan/requirements.lock
 
 clean: clean-demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -2,10 +2,12 @@
 
     TargetSection ── FolderSection            a mounted share
                  └── HttpSection              whatever is reached by HTTP: address, trust, login
-                      └── S3Section           a bucket with Object Lock
-                      └── EnaioSection        enaio's DMS service
+                      ├── WebdavSection       a WebDAV server
+                      ├── S3Section           a bucket with Object Lock
+                      ├── EnaioSection        enaio's DMS service
+                      └── MayanSection        Mayan EDMS
 
-A kind is available once its class stands in KINDS.
+KINDS has the class of each kind.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ OURS: Final = frozenset({"system:objectId", "system:objectTypeId", "system:paren
 """Properties that are no index fields."""
 TOLD: Final = (*FACTS, "retain_until")
 """What an index field can be filled with."""
-KNOWN: Final = ("folder", "enaio", "mayan", "s3", "webdav")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,8 @@ class TargetSection:
         """Yield what is wrong in this section."""
         if not NAME.fullmatch(self.name):
             yield f"name: must be lower-case letters, digits, '.', '_' or '-' (got {self.name!r})"
-        if self.kind in KNOWN and self.kind not in KINDS:
-            yield f"kind: not-available-yet: built so far: {available()} (got {self.kind!r})"
-        elif self.kind not in KINDS:
-            yield f"kind: must be folder, enaio, mayan, s3 or webdav (got {self.kind!r})"
+        if self.kind not in KINDS:
+            yield f"kind: must be {', '.join(KINDS)} (got {self.kind!r})"
         for text in self.windows:
             try:
                 Window.parse(text)
@@ -145,8 +144,7 @@ class WebdavSection(HttpSection):
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
         yield from HttpSection.problems(self)
-        if self.password and self.url.startswith("http:") and not HERE.match(self.url):
-            yield "password: needs an https address, else everybody on the way can read it"
+        yield from in_clear(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +161,7 @@ class EnaioSection(HttpSection):
     def problems(self) -> Iterator[str]:
         """Yield what is wrong in this section."""
         yield from HttpSection.problems(self)
+        yield from in_clear(self)
         if not self.user or not self.password:
             yield "user, password: are needed: the gateway knows us by them"
         if not re.fullmatch(r"[1-9][0-9]{0,18}|system:tray", self.parent):
@@ -182,18 +181,44 @@ class EnaioSection(HttpSection):
                 yield f"fields.{name}: has another use already"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayanSection(HttpSection):
+    """Mayan EDMS: documents of one type."""
+
+    document_type: str
+    key_type: str = "scanseal_key"
+    metadata: dict[str, str] = field(default_factory=dict)
+    cabinets: tuple[str, ...] = ()
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong in this section."""
+        yield from HttpSection.problems(self)
+        yield from in_clear(self)
+        if not self.password:
+            yield "password: must say where the password lies, or without a user the token"
+        if not self.document_type:
+            yield "document_type: must be the label of a document type"
+        if not self.key_type or self.key_type in self.metadata:
+            yield "key_type: must be a metadata type of its own, not one of metadata"
+        for name, fact in self.metadata.items():
+            if fact not in FACTS:
+                yield f"metadata: {name}: must be one of {', '.join(FACTS)} (got {fact!r})"
+
+
 KINDS: Final[dict[str, type[TargetSection]]] = {
     "folder": FolderSection,
+    "enaio": EnaioSection,
+    "mayan": MayanSection,
     "s3": S3Section,
     "webdav": WebdavSection,
-    "enaio": EnaioSection,
 }
-"""The kinds that are built."""
+"""Each kind by its name in the configuration."""
 
 
-def available() -> str:
-    """Return the kinds that are built, in words."""
-    return ", ".join(kind for kind in KNOWN if kind in KINDS)
+def in_clear(section: HttpSection) -> Iterator[str]:
+    """Yield that a password would leave this machine readable for everybody on the way."""
+    if section.password and section.url.startswith("http:") and not HERE.match(section.url):
+        yield "password: needs an https address, else everybody on the way can read it"
 
 
 def secret(key: str, text: str) -> Iterator[str]:

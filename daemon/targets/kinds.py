@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 from daemon.targets.enaio import EnaioTarget
 from daemon.targets.folder import FolderTarget
+from daemon.targets.mayan import MayanTarget
 from daemon.targets.pace import Pace
 from daemon.targets.s3 import S3Target
 from daemon.targets.webdav import WebdavTarget
-from daemon.targetsections import EnaioSection, FolderSection, S3Section, WebdavSection
+from daemon.targetsections import (
+    EnaioSection,
+    FolderSection,
+    MayanSection,
+    S3Section,
+    WebdavSection,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,4 +51,6 @@ def _one(section: TargetSection, credentials: str | None, clock: Callable[[], da
         return WebdavTarget(section, credentials, clock)
     if isinstance(section, EnaioSection):
         return EnaioTarget(section, credentials, clock)
+    if isinstance(section, MayanSection):
+        return MayanTarget(section, credentials, clock)
     raise ValueError(f"no kind of target: {section.kind}")

@@ -113,7 +113,7 @@ ROWS = (
     "targets.files",
     "targets.element targets.enaioforms targets.folder targets.retention targets.sent targets.sigv4 outgoing",
     "targets.http",
-    "targets.bucket",
+    "targets.bucket targets.mayan",
     "targets.locking targets.multipart",
     "targets.s3",
     "targets.webdav targets.enaio",
