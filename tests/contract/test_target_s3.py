@@ -886,6 +886,12 @@ def test_what_is_wrong_with_the_configuration_is_no_documents_fault(
             between.trick = lambda asked, wrong=wrong: said if wrong in asked.path else PASS  # type: ignore[misc]
             with pytest.raises(TransientError):
                 run(target_in(store, url=between.url).put(locked(key, sealed)))
+        between.trick = lambda _: PASS
+        target = target_in(store, url=between.url)
+        run(target.find(sending_nothing()))
+        between.trick = lambda asked: said if lists(asked, key) else PASS
+        with pytest.raises(TransientError):
+            run(target.find(locked(key, sealed)))
 
 
 def test_a_probe_that_is_refused_is_no_documents_fault(
