@@ -44,7 +44,9 @@ GONE: Final = "gone-from-target"
 HELD: Final = "held"
 AWAY: Final = "away"
 ASK_SECONDS: Final = 600.0
-"""So long a target may take over one part, which is read from end to end."""
+"""So long a target may take over one part, and as much longer as reading it from end to end takes."""
+SLOWEST: Final = 50_000
+"""A line of so many bytes per second is still waited for."""
 SAMPLE_SECONDS: Final = 3600.0
 """So often one document of each target is asked for again, at random."""
 
@@ -187,7 +189,7 @@ class Proving:
         now = []
         parts = sendings(self._documents, delivery, self._about(target, document))
         for part, receipt in zip(parts, before, strict=True):
-            async with asyncio.timeout(ASK_SECONDS):
+            async with asyncio.timeout(ASK_SECONDS + part.size / SLOWEST):
                 held = await target.prove(receipt, part)
             if held is None:
                 raise _Gone(f"{part.key} is not there any more")
