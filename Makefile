@@ -11,8 +11,8 @@ CHECK_PACKAGES := python3 python3-venv systemd
 TEST_PACKAGES := $(DEMO_PACKAGES) poppler-utils libnss3-tools openssl chromium chromium-driver \
 	strace mount e2fsprogs util-linux fuse3 systemd linux-libc-dev samba smbclient vsftpd apache2 bindfs gcc libc6-dev \
 	libp11-kit-dev default-jdk-headless libpdfbox2-java libbcprov-java libbcpkix-java libbcutil-java
-# What Mayan EDMS is built with, and what it reads a scan with.
-DMS_PACKAGES := $(TEST_PACKAGES) python3-dev libldap2-dev libsasl2-dev ghostscript libmagic1
+# What the packages of Mayan EDMS are built with.
+DMS_PACKAGES := $(TEST_PACKAGES) python3-dev libldap2-dev libsasl2-dev
 BENCH_PACKAGES := $(TEST_PACKAGES) libpodofo-utils
 TORTURE_PACKAGES := python3 python3-venv fuse3 softhsm2 poppler-utils libnss3-tools
 

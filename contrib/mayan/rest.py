@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Rest:
@@ -23,8 +27,23 @@ class Rest:
 
     def data(self, method: str, path: str, body: Any = None) -> bytes:
         """Ask and return what was said; OSError (HTTPError) unless it was good."""
-        headers = {**self._headers, "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
+        return self._asked(method, path, data, "application/json")
+
+    def form(self, path: str, fields: Mapping[str, str], file: str, data: bytes) -> None:
+        """Post a form with a file in it."""
+        edge = secrets.token_hex(16)
+        said = "".join(
+            f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+            for name, text in fields.items()
+        )
+        said += f'--{edge}\r\nContent-Disposition: form-data; name="{file}"; filename="a.pdf"\r\n'
+        body = said.encode() + b"Content-Type: application/pdf\r\n\r\n" + data
+        body += f"\r\n--{edge}--\r\n".encode()
+        self._asked("POST", path, body, f"multipart/form-data; boundary={edge}")
+
+    def _asked(self, method: str, path: str, data: bytes | None, kind: str) -> bytes:
+        headers = {**self._headers, "Content-Type": kind}
         asked = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310
         try:
             with urllib.request.urlopen(asked, timeout=120) as answer:  # noqa: S310

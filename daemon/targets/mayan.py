@@ -10,9 +10,9 @@ by metadata and by description in the search index, and, as the index lags behin
 among the newest documents, which come from the database. One that a crash left without its
 metadata is found by its description and completed. What a person wrote over there stays.
 
-Mayan stores a body that breaks off as far as it came. So the type, without which nothing is
-stored, is sent behind the file. The document is there before its file is: one without a file is
-in doubt, until Mayan removes it (a day later).
+A body that breaks off is refused by Mayan as it is today (400). Nothing depends on that: the type,
+without which nothing is stored, is sent behind the file. The document is there before its file
+is: one without a file is in doubt, until Mayan removes it (a day later).
 """
 
 from __future__ import annotations

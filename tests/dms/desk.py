@@ -99,3 +99,9 @@ class Desk:
     def trash(self, number: int) -> None:
         """Do what a clerk does who deletes a document."""
         self.server.admin().data("DELETE", f"/documents/{number}/")
+
+    def add_file(self, number: int, data: bytes) -> None:
+        """Do what a clerk does who adds another file to a document."""
+        self.server.admin().form(
+            f"/documents/{number}/files/", {"action_name": "replace"}, "file_new", data
+        )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contrib.mayan import office
-from daemon.document import Digest
-from daemon.errors import PermanentError, TargetDuplicate, TransientError
+from daemon.errors import TargetDuplicate, TransientError
 from daemon.targets import About, Sending, split
 from tests.contract.between import PASS, Asked, Between, Trick
 from tests.contract.targets import TargetContract, put, sending
@@ -140,7 +139,7 @@ def test_what_the_configuration_names_and_mayan_lacks_is_said(
 def test_an_upload_that_breaks_off_leaves_nothing(
     desk: Desk, key: str, sealed: Path, cut: int
 ) -> None:
-    """Mayan would store the half that it got, if it had the type of the document by then."""
+    """And whoever asks learns that it is not there: the type of the document is sent last."""
     trick = once("POST", UPLOAD, Trick(cut_request=cut))
     with Between(desk.server.url, trick) as between:
         with pytest.raises(TransientError) as caught:
@@ -319,11 +318,12 @@ def test_a_second_file_that_a_clerk_adds_does_not_disturb_the_proof(
     """Ours is the first one, and it is asked for by its own number."""
     target = desk.target()
     receipt = run(target.put(sending(key, sealed)))
-    other = Sending(key, sealed, Digest.of(b"other"), 5)
+    number = int(receipt.detail["object_id"])
+    desk.add_file(number, b"%PDF-1.7 with a remark")
+    assert len(desk.stored(key)) == 2
 
-    assert run(target.prove(receipt, sending(key, sealed))) is not None
-    with pytest.raises(PermanentError):
-        run(target.prove(receipt, other))
+    assert run(target.prove(receipt, sending(key, sealed))).reference == receipt.reference
+    assert run(target.find(sending(key, sealed))).reference == receipt.reference
 
 
 @pytest.mark.parametrize(
