@@ -161,16 +161,16 @@ def sweep(folder: int, file: str) -> None:
     with suppress(OSError):
         for name in os.listdir(folder):
             if leftover.fullmatch(name):
-                _unlink(folder, name)
+                unlink(folder, name)  # it may have died while it tried the flag on it
 
 
-def _unlink(folder: int, name: str) -> None:
+def unlink(folder: int, name: str) -> None:
+    """Remove a file of ours, also an immutable one."""
     try:
         os.unlink(name, dir_fd=folder)
-    except PermissionError:  # it died while it tried whether files can be made immutable
-        with closing(
-            os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        ) as fd:
+    except PermissionError:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with closing(fd), suppress(OSError):
             set_immutable(fd, to=False)
         os.unlink(name, dir_fd=folder)
 

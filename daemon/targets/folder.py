@@ -151,10 +151,12 @@ class FolderTarget:
     # -- on a thread -----------------------------------------------------------------
 
     def _remove(self, key: str, _stop: threading.Event) -> None:
-        with self._translated():
-            place = self._root / key
-            place.unlink()
-            place.parent.rmdir()
+        document_id, file = split(key)
+        with self._translated(), files.opened(self._root, FOLDER) as root:
+            folder = os.open(document_id, FOLDER | os.O_NOFOLLOW, dir_fd=root)
+            with files.closing(folder):
+                files.unlink(folder, file)
+            os.rmdir(document_id, dir_fd=root)
 
     def _find(self, part: _Part, stop: threading.Event, *, ours: bool) -> Receipt | None:
         """Look under the part's name; *ours* also finishes what a crashed run has begun."""

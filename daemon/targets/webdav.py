@@ -108,6 +108,14 @@ class WebdavTarget:
             await self._must_be_there()
         return held
 
+    async def remove(self, receipt: Receipt, part: Sending) -> None:
+        """See Removes. The collection stays, empty: to delete one would delete what is in it."""
+        if await self.prove(receipt, part):
+            place = _place(part.key)
+            status = await self._ask("DELETE", place, STORED | ABSENT | UNABLE | LOCKED)
+            if status in UNABLE | LOCKED:
+                raise self._judged("DELETE", status)
+
     async def close(self) -> None:
         """See Target.close."""
         await self._http.close()

@@ -190,7 +190,8 @@ class TargetContract:
     ) -> None:
         """What is not what was sealed must not reach anybody."""
         before = facts(sealed)
-        sealed.write_bytes(sealed.read_bytes()[:-1] + b"!")
+        data = sealed.read_bytes()
+        sealed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
         with pytest.raises(PermanentError) as caught:
             asyncio.run(target.put(Sending(key, sealed, *before)))

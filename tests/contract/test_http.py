@@ -114,7 +114,11 @@ def test_a_damaged_file_never_leaves_whole(key: str, sealed: Path, damage: str) 
         if damage == "folder":
             sealed.mkdir()
         elif damage != "gone":
-            changed = {"flipped": data[:-1] + b"!", "shorter": data[:-1], "longer": data + b"!"}
+            changed = {
+                "flipped": data[:-1] + bytes([data[-1] ^ 1]),
+                "shorter": data[:-1],
+                "longer": data + b"!",
+            }
             sealed.write_bytes(changed[damage])
         async with serving() as server:
             http = Http(section(server.url), None)

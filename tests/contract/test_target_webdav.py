@@ -93,6 +93,9 @@ class Anew:
     async def prove(self, receipt: Receipt, part: Sending) -> Receipt | None:
         return await self._asked(lambda target: target.prove(receipt, part))
 
+    async def remove(self, receipt: Receipt, part: Sending) -> None:
+        await self._asked(lambda target: target.remove(receipt, part))
+
     async def learn(self) -> bool:
         """Return whether it is create-once, once it has asked."""
 
@@ -158,6 +161,23 @@ class TestWebdav(TargetContract):
 
         assert failed(target, part).code == OWN_COPY_DAMAGED
         until(lambda: of(server, key) == set())
+
+
+def test_a_test_document_is_taken_away_again_and_nothing_else(
+    server: DavServer, key: str, sealed: Path
+) -> None:
+    """What `scanseal selftest` has put there; other bytes under its name stay."""
+    target = target_at(server.url)
+    part = sending(key, sealed)
+    receipt = asyncio.run(target.put(part))
+    asyncio.run(target.remove(receipt, part))
+    assert of(server, key) == set()
+    asyncio.run(target.remove(receipt, part))
+
+    (server.root / key).write_bytes(b"another")
+    with pytest.raises(TargetDisagrees):
+        asyncio.run(target.remove(receipt, part))
+    assert of(server, key) == {"sealed.pdf"}
 
 
 def test_the_server_is_asked_once_what_it_makes_of_overwrite(server: DavServer) -> None:

@@ -446,6 +446,16 @@ def test_a_stored_file_is_immutable_and_the_receipt_says_so(
     assert everything(root) == {split(key)[0], key}
 
 
+def test_a_test_document_is_taken_away_again_though_it_is_immutable(
+    locking: FolderTarget, root: Path, key: str, sealed: Path
+) -> None:
+    """What `scanseal selftest` has put there is no document."""
+    part = sending(key, sealed)
+    asyncio.run(locking.remove(asyncio.run(locking.put(part)), part))
+
+    assert everything(root) == set()
+
+
 def test_without_it_the_receipt_says_nothing_of_it(
     archive: FolderTarget, root: Path, key: str, sealed: Path
 ) -> None:
