@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from daemon.document import FACTS, Digest, Role, new_id, utc_text
+from daemon.document import FACTS, GRADES, Digest, Role, new_id, utc_text
 from daemon.errors import (
     DaemonError,
     PermanentError,
@@ -82,7 +82,8 @@ async def steps(
     target = built(config, credentials, lambda: datetime.now(UTC))[section.name]
     try:
         with tempfile.TemporaryDirectory(prefix="scanseal-selftest-") as folder:
-            trial = _Trial(target, _document(Path(folder), config, target.role, now))
+            part = _document(Path(folder), config, target.role, now)
+            trial = _Trial(target, part, section.proof)
             async for step in trial.steps():
                 yield step
     finally:
@@ -100,9 +101,10 @@ async def _reached(section: HttpSection, credentials: str | None) -> str:
 class _Trial:
     """One test document on its way."""
 
-    def __init__(self, target: Target, part: Sending) -> None:
+    def __init__(self, target: Target, part: Sending, proof: str) -> None:
         self._target = target
         self._part = part
+        self._proof = proof
         self._held: Receipt | None = None
 
     async def steps(self) -> AsyncIterator[Step]:
@@ -147,7 +149,10 @@ class _Trial:
 
     async def _proven(self) -> str:
         assert self._held is not None
-        return self._same(await self._target.prove(self._held, self._part)).grade
+        grade = self._same(await self._target.prove(self._held, self._part)).grade
+        if GRADES.index(grade) < GRADES.index(self._proof):
+            raise PermanentError("target-proof-weak", f"{self._target.name} proves by {grade} only")
+        return grade
 
     def _same(self, receipt: Receipt | None) -> Receipt:
         if receipt is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from daemon.codes import CODES
@@ -574,3 +576,78 @@ def test_what_is_removed_lies_in_the_recycle_bin(
 
     assert enaio.objects[receipt.reference].trashed
     assert ask(dms.find(sending(key, sealed))) is None
+
+
+# -- the fake is strict --------------------------------------------------------------------
+
+GOOD_DATA: dict[str, Any] = {
+    "properties": {
+        "system:objectTypeId": {"value": TYPE},
+        "system:parentId": {"value": PARENT},
+        "ScanId": {"value": "x"},
+    },
+    "contentStreams": [{"mimeType": "application/pdf", "fileName": "a.pdf", "cid": "c"}],
+}
+
+
+async def inserted(enaio: Enaio, data: object, cid: str = "c") -> tuple[int, str]:
+    """Insert by hand; return what was answered."""
+    form = aiohttp.FormData()
+    form.add_field("data", json.dumps(data), content_type="application/json")
+    form.add_field(cid, b"%PDF", filename="a.pdf", content_type="application/pdf")
+    known = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Basic {known}"}) as session,
+        session.post(f"{enaio.url}/api/dms/objects", data=form) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+def changed(**more: Any) -> dict[str, Any]:
+    return {"objects": [{**GOOD_DATA, **more}]}
+
+
+def with_field(name: str, entry: object) -> dict[str, Any]:
+    return changed(properties={**GOOD_DATA["properties"], name: entry})
+
+
+def without(name: str) -> dict[str, Any]:
+    left = {key: entry for key, entry in GOOD_DATA["properties"].items() if key != name}
+    return changed(properties=left)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (changed(), 200),
+        (changed(options={"ARCHIVABLE": 1, "ARCHIVEIMMEDIATELY": 0}), 200),
+        (changed(options={"ARCHIVABLE": 2}), 400),
+        (changed(options={"ARCHIVABLE": True}), 400),
+        (changed(options={"ARCHIVABLE": "1"}), 400),
+        (changed(options={"CHECKACCESS": 0}), 400),
+        (changed(contentStreams=[]), 400),
+        (changed(contentStreams=[{**GOOD_DATA["contentStreams"][0], "fileName": "a/b.pdf"}]), 400),
+        (changed(contentStreams=[{**GOOD_DATA["contentStreams"][0], "cid": "d"}]), 400),
+        (changed(contentStreams=[{**GOOD_DATA["contentStreams"][0], "length": 5}]), 400),
+        (changed(properties={}), 400),
+        (changed(strange=1), 400),
+        ({"objects": []}, 400),
+        ({**changed(), "strange": 1}, 400),
+        ([], 400),
+        (with_field("Unbekannt", {"value": "x"}), 422),
+        (with_field("Betreff", {"value": 5}), 400),
+        (with_field("Betreff", "x"), 400),
+        (with_field("Betreff", {"value": "x", "strange": 1}), 400),
+        (with_field("Nummer", {"value": "x" * 21}), 422),
+        (without("system:objectTypeId"), 422),
+        (without("system:parentId"), 404),
+    ],
+)
+def test_the_fake_takes_what_is_documented_and_nothing_else(
+    enaio: Enaio, data: object, status: int
+) -> None:
+    """A fake that takes anything would prove nothing about the adapter."""
+    said, body = ask(inserted(enaio, data))
+
+    assert said == status, body
+    assert len(enaio.objects) == (status == 200)
