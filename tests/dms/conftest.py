@@ -22,6 +22,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with server.Server() as mayan:
         made = office.make(mayan.admin())
         secret = tmp_path_factory.mktemp("mayan") / "password"
+        secret.touch(0o600)
         secret.write_text(made.password)
         yield Desk(mayan, made, secret)
 
