@@ -41,9 +41,11 @@ READABLE: Final = frozenset({"system:objectId", "system:objectTypeId", *FIELDS})
 REFUSED_OPTIONS: Final = frozenset(
     {"APPENDFILESTOFRONT", "COPYCREATEHISTORY", "DELETEVARIANTMODE", "CHECKACCESS"}
 )
-DELETED: Final = frozenset(
-    {"DELETED_DOCUMENTS_EXCLUDE", "DELETED_DOCUMENTS_INCLUDE", "DELETED_DOCUMENTS_ONLY"}
-)
+SEEN: Final = {
+    False: {"DELETED_DOCUMENTS_EXCLUDE", "DELETED_DOCUMENTS_INCLUDE"},
+    True: {"DELETED_DOCUMENTS_ONLY", "DELETED_DOCUMENTS_INCLUDE"},
+}
+"""Which searches see what is not, and what is, in the recycle bin."""
 QUERY: Final[dict[str, type]] = {
     "statement": str,
     "skipCount": int,
@@ -107,6 +109,8 @@ class Enaio:
     """The field of the key is unique: a second object is refused."""
     undeletable: bool = False
     """Our user may delete nothing."""
+    unframed: bool = False
+    """Files come without a length, until the connection ends; and only the first half of them."""
     mandatory: frozenset[str] = frozenset()
     largest: int = 1 << 30
     locked: set[str] = field(default_factory=set)
@@ -359,7 +363,10 @@ class Enaio:
         for name, value in query.items():
             if name not in QUERY or type(value) is not QUERY[name]:
                 raise Refusal(400, 1002, f"query: {name}")
-        if query.get("handleDeletedDocuments", "DELETED_DOCUMENTS_EXCLUDE") not in DELETED:
+        if (
+            query.get("handleDeletedDocuments", "DELETED_DOCUMENTS_EXCLUDE")
+            not in SEEN[False] | SEEN[True]
+        ):
             raise Refusal(400, 1002, "handleDeletedDocuments")
         parsed = STATEMENT.fullmatch(query.get("statement", ""))
         if parsed is None:
@@ -379,7 +386,9 @@ class Enaio:
             hidden, one.hidden = one.hidden, max(one.hidden - 1, 0)
             known = {**one.properties, "system:objectId": number}
             # enaio compares without regard to upper and lower case.
-            if not hidden and not one.trashed and known.get(name, "").lower() == wanted.lower():
+            deleted = query.get("handleDeletedDocuments", "DELETED_DOCUMENTS_EXCLUDE")
+            seen = not hidden and deleted in SEEN[one.trashed]
+            if seen and known.get(name, "").lower() == wanted.lower():
                 found.append({"properties": {col: {"value": known.get(col)} for col in what}})
         first = query.get("skipCount", 0)
         shown = found[first : first + query.get("maxItems", 50)]
@@ -426,6 +435,8 @@ class Enaio:
         one = self._one(request)
         if one.content is None:
             raise Refusal(404, 1001, "No content.")
+        if self.unframed:
+            return _until_closed(request, one)
         return web.Response(body=one.content, content_type=one.media_type)
 
 
@@ -467,6 +478,16 @@ def _ended(request: web.Request) -> web.Response:
     """End the connection without an answer."""
     assert request.transport is not None
     request.transport.abort()
+    return web.Response()
+
+
+def _until_closed(request: web.Request, one: Stored) -> web.Response:
+    """Send the first half of a file so that nobody can tell (RFC 9112, 6.3)."""
+    assert request.transport is not None
+    assert one.content is not None
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {one.media_type}\r\nConnection: close\r\n\r\n"
+    request.transport.write(head.encode() + one.content[: len(one.content) // 2])
+    request.transport.close()
     return web.Response()
 
 

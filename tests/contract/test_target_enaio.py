@@ -402,6 +402,17 @@ def test_an_answer_that_is_cut_off_proves_nothing(
     assert (ask(dms.find(sending(key, sealed))) is not None) is doubt
 
 
+def test_a_file_that_ends_with_the_connection_may_be_cut_off(
+    enaio: Enaio, dms: Any, key: str, sealed: Path
+) -> None:
+    """No length was announced: shorter than ours may be another file, or half of it."""
+    receipt = ask(dms.put(sending(key, sealed)))
+    enaio.unframed = True
+
+    for work in (dms.find(sending(key, sealed)), dms.prove(receipt, sending(key, sealed))):
+        assert doubtful(failure(work)) == ("target-answer-unreadable", False)
+
+
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 def test_a_page_in_place_of_the_file_is_no_disagreement(
     enaio: Enaio, dms: Any, key: str, sealed: Path, kind: str
