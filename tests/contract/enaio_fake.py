@@ -169,7 +169,7 @@ class Enaio:
     async def stored_late(self, one: Stored) -> web.StreamResponse:
         """Store it once it is let go: long after the client gave up."""
         self._late.append(one)
-        await asyncio.Event().wait()
+        await self._over.wait()
         raise Cut
 
     def let_go(self) -> None:
@@ -230,7 +230,7 @@ class Enaio:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._on_loop(self._runner.cleanup())
+        self._on_loop(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -239,6 +239,7 @@ class Enaio:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _start(self) -> None:
+        self._over = asyncio.Event()
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/api/dms/objects", self._guarded(self._post))
         app.router.add_post("/api/dms/objects/search", self._guarded(self._search))
@@ -250,6 +251,10 @@ class Enaio:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.context).start()
         self.url = f"http{'s' if self.context else ''}://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _stop(self) -> None:
+        self._over.set()
+        await self._runner.cleanup()
 
     def _guarded(
         self, work: Callable[[web.Request], Awaitable[web.StreamResponse]]
