@@ -141,8 +141,7 @@ def _value(section: EnaioSection, properties: dict[str, Any], name: str) -> Any:
 
 
 def _number(section: EnaioSection, properties: dict[str, Any]) -> str:
-    value = _value(section, properties, "system:objectId")
-    text = str(value) if type(value) in {int, str} else ""
+    text = str(_value(section, properties, "system:objectId"))
     if not is_object_id(text):
         raise _unreadable(section, "an object without a number")
     return text

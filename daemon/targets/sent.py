@@ -76,7 +76,8 @@ class Sent(Payload):
         # Of a whole file one byte more is asked for: it may have become longer.
         most = part.size + (self._begin is None)
         try:
-            file = await asyncio.to_thread(_opened, part, self._begin or 0)
+            # Not on a thread: an answer that comes before the body ends us, and nobody would close it.
+            file = _opened(part, self._begin or 0)
         except OSError as exc:
             raise _unreadable(part, exc) from exc
         with file:

@@ -20,7 +20,7 @@ from daemon.errors import (
     TargetDuplicate,
     TransientError,
 )
-from daemon.targets import About, Sending, split
+from daemon.targets import OWN_COPY_DAMAGED, About, Sending, split
 from daemon.targets.enaio import EnaioTarget
 from daemon.targetsections import EnaioSection
 from daemon.words import LANGUAGES
@@ -402,6 +402,17 @@ def test_an_answer_that_is_cut_off_proves_nothing(
     assert (ask(dms.find(sending(key, sealed))) is not None) is doubt
 
 
+def test_a_file_that_ends_with_the_connection_may_be_cut_off(
+    enaio: Enaio, dms: Any, key: str, sealed: Path
+) -> None:
+    """No length was announced: shorter than ours may be another file, or half of it."""
+    receipt = ask(dms.put(sending(key, sealed)))
+    enaio.unframed = True
+
+    for work in (dms.find(sending(key, sealed)), dms.prove(receipt, sending(key, sealed))):
+        assert doubtful(failure(work)) == ("target-answer-unreadable", False)
+
+
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 def test_a_page_in_place_of_the_file_is_no_disagreement(
     enaio: Enaio, dms: Any, key: str, sealed: Path, kind: str
@@ -540,6 +551,30 @@ def test_a_key_that_was_changed_is_no_proof_and_no_absence(
     error = failure(dms.prove(receipt, sending(key, sealed)))
     assert isinstance(error, TargetDisagrees)
     assert f"object {receipt.reference} is there" in str(error)
+
+
+def test_a_key_that_stands_at_another_object_now_is_no_proof(
+    enaio: Enaio, dms: Any, key: str, sealed: Path
+) -> None:
+    """The one of the receipt is still there, and is not what people find."""
+    receipt = ask(dms.put(sending(key, sealed)))
+    enaio.store(replace(enaio.objects[receipt.reference]))
+    enaio.objects[receipt.reference].properties = {"ScanId": "X"}
+
+    assert isinstance(failure(dms.prove(receipt, sending(key, sealed))), TargetDisagrees)
+
+
+def test_damage_on_our_side_is_told_whatever_enaio_says_then(
+    enaio: Enaio, dms: Any, key: str, sealed: Path
+) -> None:
+    """Nothing is asked any more: a login that is refused then must not hide it."""
+    part = sending(key, sealed)
+    sealed.write_bytes(sealed.read_bytes()[:-1] + b"!")
+    enaio.locked_out_after = 2
+
+    error = failure(dms.put(part))
+    assert isinstance(error, PermanentError)
+    assert error.code == OWN_COPY_DAMAGED
 
 
 def test_what_was_put_there_anew_is_not_the_object_of_the_receipt(
