@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -15,7 +16,7 @@ from daemon.targets import OWN_COPY_DAMAGED
 from daemon.targets.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -54,10 +55,11 @@ class Sent(Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send the file in pieces."""
         try:
-            async for piece in self._pieces():
-                await self._wait(len(piece))
-                await writer.write(piece)
-                self.progress()
+            async with aclosing(self._pieces()) as pieces:  # a cancelled one closes the file now
+                async for piece in pieces:
+                    await self._wait(len(piece))
+                    await writer.write(piece)
+                    self.progress()
         except PermanentError as exc:
             self.problem = exc
             raise
@@ -69,7 +71,7 @@ class Sent(Payload):
             self.progress()  # slow because we want it so
             left -= SLICE_SECONDS
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the file; each piece only once it is known that another one is right behind it."""
         part, hashed, size = self._part, sha256(), 0
         held = b""
