@@ -224,6 +224,8 @@ def _begin(
     document = None
     if rules.about is not None:
         document = spool.document(delivery.document)
+        if not document.described.operator:
+            told["operator"] = spool.on_shift(document.hotfolder, document.claimed_at)
         told["supersedes"] = next((one.id for one in spool.superseded(document.id)), "")
     ahead = spool.manifest_is_ahead(delivery.document)
     begun = spool.begin_delivery(delivery, now)

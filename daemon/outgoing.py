@@ -32,6 +32,9 @@ def about(
 ) -> About:
     """Return what a target of that *role* may be told of *document*; *told* adds to it.
 
+    Who scanned is named as in the transfer note: by the scan itself, by who had logged in (*told*),
+    or by the configuration.
+
     An archive keeps it from the day it was sealed for as long as its profile says; a profile that
     is configured no longer leaves that to the archive.
     """
@@ -40,6 +43,7 @@ def about(
     if role is Role.ARCHIVE and profile and profile.retain_days:
         until = (document.sealed_at or document.claimed_at) + timedelta(days=profile.retain_days)
     said = document.described
+    section = next((one for one in config.hotfolders if one.name == document.hotfolder), None)
     facts = {
         "id": document.id,
         "box": config.box.name,
@@ -57,4 +61,6 @@ def about(
         "level": document.level,
         **(told or {}),
     }
+    if section is not None and not facts["operator"]:
+        facts["operator"] = section.operator
     return About(retain_until=until, facts={name: text for name, text in facts.items() if text})

@@ -210,7 +210,9 @@ def test_a_target_that_follows_another_waits_for_it(tmp_path: Path) -> None:
             document.id
         ]
         assert (await step(world, document, **rules)).state is DeliveryState.DELIVERED
-        assert told == [{"archive_id": f"shelf:{document.id}/sealed.pdf", "supersedes": ""}]
+        assert told == [
+            {"archive_id": f"shelf:{document.id}/sealed.pdf", "operator": "", "supersedes": ""}
+        ]
         assert await world.state(document) is State.FILED
 
     in_world(tmp_path, story)
