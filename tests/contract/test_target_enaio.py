@@ -24,9 +24,10 @@ from daemon.targets import OWN_COPY_DAMAGED, About, Sending, split
 from daemon.targets.enaio import EnaioTarget
 from daemon.targetsections import EnaioSection
 from daemon.words import LANGUAGES
+from tests.contract.between import PASS, Asked, Between, Trick
 from tests.contract.enaio_fake import PARENT, PASSWORD, TYPE, USER, Enaio
 from tests.contract.onloop import OnLoop
-from tests.contract.targets import NOW, TargetContract, put, sending
+from tests.contract.targets import LONGER_THAN_A_PIECE, NOW, TargetContract, put, sending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -686,3 +687,58 @@ def test_the_fake_takes_what_is_documented_and_nothing_else(
 
     assert said == status, body
     assert len(enaio.objects) == (status == 200)
+
+
+# -- a network between us ------------------------------------------------------------------
+
+
+def between(enaio: Enaio, secret: Path, trick: Trick) -> tuple[Between, OnLoop]:
+    """Return a network that plays *trick* on inserts, and a target behind it."""
+
+    def played(asked: Asked) -> Trick:
+        return trick if (asked.method, asked.path) == ("POST", "/api/dms/objects") else PASS
+
+    network = Between(enaio.url, played)
+    settings = section(network.url, secret, index_seconds=0.3, **QUICK)
+    return network, OnLoop(EnaioTarget(settings, None))
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 1_000, 500_000, LONGER_THAN_A_PIECE])
+def test_an_insert_that_is_cut_off_stores_nothing_and_is_in_doubt(
+    enaio: Enaio, secret: Path, key: str, sealed: Path, count: int
+) -> None:
+    """Half a form is no object; but nobody here can know how much of it came through."""
+    network, target = between(enaio, secret, Trick(cut_request=count))
+    with network:
+        code, doubt = doubtful(failure(target.put(sending(key, sealed))))
+        assert (code, doubt) == ("target-unreachable", True)
+        assert ask(target.find(sending(key, sealed))) is None
+        target.end()
+    assert enaio.objects == {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 100, 250])
+def test_an_answer_that_is_cut_off_anywhere_is_in_doubt_and_found(
+    enaio: Enaio, secret: Path, key: str, sealed: Path, count: int
+) -> None:
+    """It has been stored each time."""
+    network, target = between(enaio, secret, Trick(cut_answer=count))
+    with network:
+        assert doubtful(failure(target.put(sending(key, sealed)))) == ("target-unreachable", True)
+        assert ask(target.find(sending(key, sealed))).reference == enaio.holding(key)[0]
+        target.end()
+    assert enaio.posts() == 1
+
+
+def test_a_proxy_that_repeats_the_insert_is_found_out(
+    enaio: Enaio, secret: Path, key: str, sealed: Path
+) -> None:
+    """No receipt while there are two; with a unique field the second one is refused."""
+    network, target = between(enaio, secret, Trick(times=2))
+    with network:
+        assert isinstance(failure(target.put(sending(key, sealed))), TargetDuplicate)
+        enaio.unique = True
+        other = f"{new_id(NOW)}/sealed.pdf"
+        receipt = ask(target.put(sending(other, sealed)))
+        target.end()
+    assert [receipt.reference] == enaio.holding(other)
