@@ -714,3 +714,100 @@ def test_what_a_profile_asks_of_the_seal(tmp_path: Path, line: str, wanted: str)
     with pytest.raises(ConfigError) as caught:
         config.load(path)
     assert any(wanted in problem for problem in caught.value.problems), caught.value.problems
+
+
+# -- where documents go -------------------------------------------------------------------
+
+SECOND = '\n[[target]]\nname = "second"\nkind = "folder"\nrole = "archive"\npath = "/srv/second"\n'
+
+
+def of_the_second(line: str) -> str:
+    """Return GOOD with a second archive, which says *line*."""
+    return f"{GOOD}{SECOND}{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            put("[profile.post]", 'targets = ["dms", "archiv"]'),
+            "[profile.post] targets: there is no target 'archiv' (did you mean 'archive'?)",
+        ),
+        (
+            put("[profile.post]", 'targets = ["dms"]'),
+            "[profile.post] targets: none has role = 'archive': a document needs a DMS and an archive",
+        ),
+        (
+            of_the_second('after = "third"'),
+            "[[target]] second: after: there is no target 'third'",
+        ),
+        (of_the_second('after = "second"'), "[[target]] second: after: would wait for itself"),
+        (
+            of_the_second('after = "dms"').replace(
+                'name = "dms"', 'name = "dms"\nafter = "second"'
+            ),
+            "[[target]] dms: after: would wait for itself",
+        ),
+        (
+            of_the_second("")
+            .replace(
+                'procedure = "Scankonzept 1.4"',
+                'procedure = "Scankonzept 1.4"\ntargets = ["dms", "archive"]',
+            )
+            .replace('name = "dms"', 'name = "dms"\nafter = "second"'),
+            "[profile.post] targets: dms waits for second, which is none of them",
+        ),
+        (
+            of_the_second('proof = "metadata"'),
+            "[profile.post] proof: [[target]] second proves by 'metadata', this profile accepts",
+        ),
+        (of_the_second('windows = ["Mo-Fr"]'), "[[target]] second: windows: must be like"),
+    ],
+)
+def test_where_documents_go_is_looked_at_before_one_is_scanned(
+    tmp_path: Path, text: str, wanted: str
+) -> None:
+    """One that could never be filed, or would wait for ever, is no configuration."""
+    assert any(problem.startswith(wanted) for problem in problems(tmp_path, text))
+
+
+def test_documents_go_where_their_profile_says(tmp_path: Path) -> None:
+    """To all targets, unless it names some."""
+    assert [one.name for one in read(tmp_path, of_the_second("")).routed("post")] == [
+        "dms",
+        "archive",
+        "second",
+    ]
+    text = of_the_second("").replace(
+        'procedure = "Scankonzept 1.4"',
+        'procedure = "Scankonzept 1.4"\ntargets = ["second", "dms"]\nproof = "checksum"',
+    )
+    assert [one.name for one in read(tmp_path, text).routed("post")] == ["dms", "second"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ('url = "ftp://dms"', "url: must be an http or https address, without a login in it"),
+        ('url = "https://box:secret@dms"', "url: must be an http or https address"),
+        ('password = "secret"', "password: must be credential:NAME or file:/PATH"),
+        ('password = "file:relative"', "password: must be credential:NAME or file:/PATH"),
+        ('pins = ["abc"]', "pins: must be SHA-256 digests of certificates"),
+        ('client_certificate = "/etc/c.pem"', "client_certificate: needs client_key"),
+        ('ca = "ca.pem"', "ca: must be an absolute path"),
+        ('url = "http://dms"\npassword = "file:/p"', "password: needs an https address"),
+        (f'url = "http://dms"\npins = ["{"0" * 64}"]', "pins: need an https address"),
+    ],
+)
+def test_what_a_target_by_http_needs_is_named(tmp_path: Path, line: str, wanted: str) -> None:
+    """And a secret that was written there is not shown."""
+    url = "" if "url =" in line else 'url = "https://dms"\n'
+    text = GOOD.replace(
+        'kind = "folder"\nrole = "dms"\npath = "/srv/dms"\n',
+        (f'kind = "webdav"\nrole = "dms"\n{url}{line}\n'),
+    )
+
+    found = problems(tmp_path, text)
+
+    assert any(problem.startswith(f"[[target]] dms: {wanted}") for problem in found), found
+    assert "secret" not in "".join(found).replace("the secret itself", "")
