@@ -94,6 +94,7 @@ class Proving:
         self._terms = terms or {}
         self._found = found
         self._filed: asyncio.Queue[str] = asyncio.Queue()
+        self._lengthening = asyncio.Lock()
 
     async def run(self) -> None:
         """Ask for one document of each target now and then, until cancelled.
@@ -169,12 +170,20 @@ class Proving:
             return held
         if all(one.detail.get("retain_until", "") >= utc_text(until) for one in held):
             return held
+        # One at a time: of two, the row of one and the file of the other could stay.
+        async with self._lengthening:
+            return await self._extended(target, delivery, held, until)
+
+    async def _extended(
+        self, target: Extends, delivery: Delivery, held: list[Receipt], until: datetime
+    ) -> list[Receipt]:
         longer = [await target.extend(receipt, until) for receipt in held]
         folder = folder_of(self._documents, delivery.document)
         path = receipt_files.path_in(folder, delivery.target)
         # Gone before the row says otherwise: one that is missing is written again from the row.
         await asyncio.to_thread(_removed, path)
-        await self._spool(Spool.lengthened, delivery, longer, self._clock())
+        if not await self._spool(Spool.lengthened, delivery, longer, self._clock()):
+            return held
         text = receipt_files.text(delivery, rows.receipts_json(longer))
         await asyncio.to_thread(durable.write_eventually, path, text)
         return longer

@@ -119,16 +119,22 @@ class Deliveries(Writer):
             moves.let_follow(step, delivery.document, followers)
         return self.document(delivery.document)
 
-    def lengthened(self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime) -> None:
-        """Commit that what a target has proven is locked for longer there, as read back."""
+    def lengthened(self, delivery: Delivery, receipts: Sequence[Receipt], now: datetime) -> bool:
+        """Commit that what a target has proven is locked for longer there, as read back.
+
+        False, and nothing, if it has been found gone meanwhile.
+        """
         proofs = rows.receipts_json(receipts)
         with self._step(now) as step:
+            if self.delivery(delivery.document, delivery.target).state is not delivery.state:
+                return False
             step.change(
                 "UPDATE delivery SET receipts = ? WHERE document = ? AND target = ? AND state = ?",
                 [json.dumps(proofs), delivery.document, delivery.target, DeliveryState.DELIVERED],
             )
             detail = {"target": delivery.target, "receipts": proofs}
             step.line(delivery.document, LENGTHENED, detail)
+        return True
 
     def waive(
         self,

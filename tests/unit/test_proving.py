@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon import durable
 from daemon.delivering import Rules
 from daemon.document import DeliveryState, Role, State, folder_of, utc_text
 from daemon.errors import PermanentError, PersonNeeded, TargetUnreachable
@@ -145,6 +148,20 @@ def test_the_sample_comes_to_every_time_of_proof(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_what_was_found_gone_meanwhile_is_not_said_to_be_locked(tmp_path: Path) -> None:
+    """Two may ask at once: the one that found it gone counts, and the service goes on."""
+
+    async def work(bench: Bench) -> None:
+        document = await bench.filed()
+        delivery = await bench.spool(Spool.delivery, document.id, "archive")
+        assert await bench.spool(Spool.miss, delivery, "gone-from-target", "x", bench.now)
+
+        assert not await bench.spool(Spool.lengthened, delivery, [], bench.now)
+        assert await state(bench, document, "archive") is DeliveryState.GONE
+
+    run(tmp_path, work)
+
+
 # -- doing without one target --------------------------------------------------------------
 
 
@@ -252,3 +269,46 @@ def receipt_of(bench: Bench, document: Document) -> str:
     """Return the archive's receipt as it lies beside the document."""
     path = folder_of(bench.documents, document.id) / "receipt-archive.json"
     return path.read_text() if path.exists() else ""
+
+
+def test_two_who_lengthen_at_once_leave_one_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person asks while it was filed just now: row and file are of the same one of them."""
+
+    async def work(bench: Bench) -> None:
+        archive = bench.targets["archive"] = Locking(
+            "archive", Role.ARCHIVE, tmp_path / "archive", lambda: bench.now
+        )
+        document = await bench.filed()
+        until = NOW.replace(year=2036)
+        rules = Rules(about=lambda *_: About(retain_until=until))
+        stage = Proving(
+            *(bench.documents, bench.spool, bench.targets, lambda: bench.now),
+            {"archive": Terms(rules=rules)},
+        )
+        written, other_done = iter(range(9)), threading.Event()
+        real = durable.write_eventually
+
+        def write(path: Path, data: bytes) -> None:
+            if next(written):
+                real(path, data)
+                other_done.set()
+            else:
+                other_done.wait(0.5)  # the other one overtakes, if it can
+                real(path, data)
+
+        monkeypatch.setattr(durable, "write_eventually", write)
+        one = asyncio.create_task(stage.prove(document.id))
+        await asyncio.sleep(0.05)
+        bench.now += timedelta(seconds=1)
+        archive.until = "2026-12-01T00:00:00.000Z"
+        other = asyncio.create_task(stage.prove(document.id))
+        await asyncio.gather(one, other)
+
+        said = json.loads((await bench.spool(Spool.receipts, document.id))["archive"])
+        assert json.loads(receipt_of(bench, document))["receipts"] == said
+        await bench.turn(days=30)
+        assert (await bench.again(document)).state is State.FORGOTTEN
+
+    run(tmp_path, work)
